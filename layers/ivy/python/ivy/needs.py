@@ -1,0 +1,33 @@
+"""What a function may touch, named once.
+
+A declaration lists its needs (``uses=(Need.DATABASE, Need.CHARGES_QUEUE)``); ``infra/needs.py``
+turns each into exact IAM actions and environment variables, ``ivy.settings`` reads those back.
+A function that does not list a need has neither the right nor the address.
+"""
+
+from enum import StrEnum
+
+
+class Need(StrEnum):
+    """One resource a function depends on, with the least access that serves it."""
+
+    DATABASE = "database"
+    """Connect as ``ivy_app``: one merchant's rows, chosen per transaction."""
+
+    DATABASE_JOBS = "database_jobs"
+    """Connect as ``ivy_jobs``: scheduled work across merchants, no rights to alter the journal."""
+
+    DATABASE_OWNER = "database_owner"
+    """Connect as the owner of the schema and read every role's secret: migrations only."""
+
+    ACCESS_SECRET = "access_secret"  # noqa: S105 - the name of a need, not a secret
+    """Read the pepper of the API keys and the signing keys of the access tokens."""
+
+    IDEMPOTENCY_TABLE = "idempotency_table"
+    """Get, put and update single items of the DynamoDB front; implied by ``idempotent=True``."""
+
+    CHARGES_QUEUE = "charges_queue"
+    """Send to the queue that ``functions/charges/process.py`` consumes."""
+
+    REFERENCE = "reference"
+    """Carry the layer with ``openapi.json`` and the Swagger UI assets."""

@@ -1,0 +1,93 @@
+"""Declarations: what a function is, before anything runs.
+
+The object that ``@endpoint``, ``@consumer``, ``@job`` or ``@authorizer`` leaves in a module *is*
+the Lambda handler, and it carries everything ``infra/`` needs to deploy it. Nothing here imports
+a web framework or an AWS library, so reading sixty declarations costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ivy.needs import Need
+
+FUNCTION_TIMEOUT_SECONDS = 15
+"""Below the gateway's 29 s, above the database's 8 s statement timeout."""
+
+MEMORY_MB = 512
+CONSUMER_BATCH = 10
+MAX_RECEIVES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """What every function declares, whatever invokes it."""
+
+    function: Callable[..., Any]
+    uses: tuple[Need, ...] = ()
+    timeout_seconds: int = FUNCTION_TIMEOUT_SECONDS
+    memory_mb: int = MEMORY_MB
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """The needs in a stable order, each once."""
+        return tuple(sorted(set(self.uses)))
+
+    @property
+    def name(self) -> str:
+        """``charges/create`` for ``functions/charges/create.py``."""
+        return self.function.__module__.removeprefix("functions.").replace(".", "/")
+
+    def __call__(self, event: dict[str, Any], context: Any) -> Any:
+        """Run one invocation; each kind of declaration says how."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route(Declaration):
+    """An HTTP endpoint: one method on one path of the REST API."""
+
+    method: str
+    path: str
+    status: int
+    scope: str | None
+    idempotent: bool
+    public: bool
+    errors: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """An idempotent route also needs the table that answers replays."""
+        implied = (Need.IDEMPOTENCY_TABLE,) if self.idempotent else ()
+        return tuple(sorted({*self.uses, *implied}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consumer(Declaration):
+    """A queue's consumer. The queue and its dead-letter queue exist because this does."""
+
+    queue: str
+    batch_size: int = CONSUMER_BATCH
+    max_receives: int = MAX_RECEIVES
+
+    @property
+    def visibility_timeout_seconds(self) -> int:
+        """Six function timeouts, so that a message is never handed out while still being worked."""
+        return 6 * self.timeout_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Declaration):
+    """Work that a schedule starts, or that a deployment starts when ``schedule`` is None.
+
+    ``schedule`` is an EventBridge expression such as ``rate(1 minute)``.
+    """
+
+    schedule: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Authorizer(Declaration):
+    """The Lambda authoriser in front of every route that is not public."""
