@@ -1,0 +1,142 @@
+"""The ``ivy`` command: the whole stack on this machine, started, looked at and stopped."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from local.home import Home
+
+app = typer.Typer(
+    name="ivy",
+    help="Run the payment gateway on this machine: PostgreSQL, the AWS emulator, one address.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def up(
+    *,
+    detach: Annotated[bool, typer.Option("--detach", help="Return once it runs.")] = False,
+    watch: Annotated[bool, typer.Option(help="Update functions as files change.")] = True,
+) -> None:
+    """Start everything, print how to use it, and stay until Ctrl-C."""
+    from local import running  # noqa: PLC0415 - each command loads what it needs
+
+    with _explained():
+        raise typer.Exit(running.detached() if detach else running.foreground(watch=watch))
+
+
+@app.command()
+def down() -> None:
+    """Stop the stack, and whatever a killed one left behind."""
+    from local import running  # noqa: PLC0415 - each command loads what it needs
+
+    with _explained():
+        ended = running.shut_down(_home())
+        print("Stopped." if ended else "Nothing was running.")  # noqa: T201 - a command's answer
+
+
+@app.command()
+def status(
+    *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
+) -> None:
+    """Say what runs and where; exit code 1 when not everything answers."""
+    from local import report  # noqa: PLC0415 - each command loads what it needs
+
+    state = report.status(_home())
+    print(report.as_json(state) if as_json else report.as_text(state))  # noqa: T201 - same
+    raise typer.Exit(0 if state["running"] else 1)
+
+
+@app.command()
+def logs(
+    name: Annotated[
+        str, typer.Argument(help="charges/create, a part of a name, or emulator, postgres, ivy.")
+    ] = "",
+    *,
+    follow: Annotated[bool, typer.Option(help="Go on until Ctrl-C.")] = True,
+) -> None:
+    """Follow what the functions log: all of them, or one."""
+    from local import report  # noqa: PLC0415 - each command loads what it needs
+
+    with _explained():
+        report.logs(_home(), name, follow=follow)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def psql(
+    context: typer.Context,
+    *,
+    role: Annotated[
+        str, typer.Option(help="ivy_read sees every row and changes none.")
+    ] = "ivy_read",
+) -> None:
+    """Open psql on the stack's database; further arguments are psql's own, such as -c."""
+    from local.home import ROLES  # noqa: PLC0415 - each command loads what it needs
+    from local.postgres import DATABASE, Postgres, binaries  # noqa: PLC0415 - same
+
+    with _explained():
+        home = _home()
+        if role not in ROLES:
+            raise typer.BadParameter(f"one of {', '.join(ROLES)}", param_hint="--role")
+        port = _running_port(home)
+        url = Postgres(home.cluster, port, home.secrets()).url(role, database=DATABASE)
+        program = str(binaries() / "psql")
+        address, _, rest = url.partition("@")
+        user, _, password = address.removeprefix("postgresql://").partition(":")
+        os.environ["PGPASSWORD"] = password  # the process list shows arguments, not this
+        os.execv(program, [program, f"postgresql://{user}@{rest}", *context.args])  # noqa: S606 - ours
+
+
+@app.command()
+def doctor() -> None:
+    """Check every prerequisite and name the exact fix of each that fails."""
+    from local import doctor as checks  # noqa: PLC0415 - each command loads what it needs
+
+    findings = checks.examine(_home())
+    for finding in findings:
+        print(finding.line())  # noqa: T201 - a command's answer
+    raise typer.Exit(1 if any(finding.fix for finding in findings) else 0)
+
+
+def _home() -> Home:
+    from local.home import Home  # noqa: PLC0415 - each command loads what it needs
+
+    return Home.current()
+
+
+def _running_port(home: Home) -> int:
+    from local.errors import LocalError  # noqa: PLC0415 - each command loads what it needs
+    from local.home import port_taken  # noqa: PLC0415 - same
+
+    port = int(home.read("ports").get("postgres", 0))
+    if not port or not port_taken(port):
+        raise LocalError("The database does not run.", "Start it with `ivy up`.")
+    return port
+
+
+class _explained:  # noqa: N801 - reads as a statement
+    """Turns an expected failure into its message, its fix and exit code 1."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from local.errors import LocalError  # noqa: PLC0415 - each command loads what it needs
+
+        if isinstance(error, LocalError):
+            print(f"\n{error}", file=sys.stderr)  # noqa: T201 - a command's answer
+            if error.fix:
+                print(f"→ {error.fix}", file=sys.stderr)  # noqa: T201 - same
+            raise typer.Exit(1) from error
+
+
+if __name__ == "__main__":
+    app()

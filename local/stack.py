@@ -1,0 +1,301 @@
+"""Everything of one local stack: started in parallel where possible, watched, stopped in order."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from local import build, gaps, processes
+from local.aws import Aws
+from local.deployer import Deployer, Stack, stacks
+from local.emulator import Emulator, answers
+from local.errors import LocalError
+from local.gateway import API, Front, FrontServer
+from local.home import PREFIX, ROLES
+from local.postgres import DATABASE, Postgres
+from local.seed import Api, ensure_merchant
+from local.vault import Vault, contents
+from local.watch import Updater
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from local.home import Home
+    from local.progress import Progress
+
+STAGE = "api"
+REST_API = "AWS::ApiGateway::RestApi"
+WATCH_SECONDS = 0.5
+READER = "ivy_read"
+"""The role of `local.json` and `ivy psql`: sees every merchant's rows, changes none."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the environment may change about where the stack runs.
+
+    Attributes:
+        endpoint: ``IVY_AWS_ENDPOINT``: a LocalStack to use instead of the embedded emulator.
+        database_host: ``IVY_DATABASE_HOST``: the name under which functions reach PostgreSQL.
+        listen: ``IVY_DATABASE_LISTEN``: the addresses PostgreSQL listens on, comma separated.
+    """
+
+    endpoint: str
+    database_host: str
+    listen: tuple[str, ...]
+
+    @classmethod
+    def read(cls) -> Outside:
+        """Return what the environment says; functions in containers have another localhost."""
+        endpoint = os.environ.get("IVY_AWS_ENDPOINT", "").rstrip("/")
+        inside = "host.docker.internal" if endpoint else "127.0.0.1"
+        listen = os.environ.get("IVY_DATABASE_LISTEN", "127.0.0.1")
+        return cls(
+            endpoint=endpoint,
+            database_host=os.environ.get("IVY_DATABASE_HOST") or inside,
+            listen=tuple(address.strip() for address in listen.split(",")),
+        )
+
+
+class LocalStack:
+    """The parts of one running stack.
+
+    Attributes:
+        facts: What `local.json` says, once everything answers.
+    """
+
+    def __init__(self, home: Home, progress: Progress) -> None:
+        self.home = home
+        self.progress = progress
+        self.outside = Outside.read()
+        self.facts: dict[str, Any] = {}
+        self._lock: IO[str] | None = None
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="start")
+        self._stopping = threading.Event()
+        self.postgres: Postgres | None = None
+        self.emulator: Emulator | None = None
+        self.front: FrontServer | None = None
+        self.aws = Aws("")
+        self.metrics: gaps.MetricsForwarder | None = None
+
+    def start(self) -> None:
+        """Start everything, deploy, seed, and write `local.json`.
+
+        Raises:
+            LocalError: A part did not start. Whatever did start is still to be stopped.
+        """
+        self.home.create()
+        self._lock = self.home.lock()
+        if self._lock is None:
+            raise LocalError("This stack runs already.", "`ivy status` shows where.")
+        self.home.forget("local")
+        processes.remember(self.home.process("ivy"), os.getpid())
+        database = self._pool.submit(self._start_postgres)
+        emulator = self._pool.submit(self._start_emulator)
+        assembly = self._pool.submit(self._build)
+        self.aws = emulator.result()
+        found = stacks(assembly.result())
+        self._deploy(found)
+        database.result()
+        self.migrate()
+        api = self._serve(found)
+        merchant = self._seed(api)
+        self._warm(api, merchant)
+        self.metrics = gaps.MetricsForwarder(self.aws, f"/aws/lambda/{PREFIX}-")
+        self.metrics.start()
+        self.facts = self._described(merchant)
+        self.home.write("local", self.facts)
+
+    def redeploy(self) -> None:
+        """Build, deploy and migrate again while everything goes on running."""
+        self._deploy(stacks(self._build()))
+        self.migrate()
+
+    def _deploy(self, found: list[Stack]) -> None:
+        """Bring the stacks, the secrets and hot-swapped code up to what the working tree says."""
+        with self.progress.step("Deploy the stacks") as step:
+            deployer = Deployer(self.aws)
+            vault = Vault(self.aws, self._secrets())
+            changed, filled = 0, False
+            for stack in found:
+                changed += deployer.deploy(stack)
+                filled |= vault.fill()
+            if filled:
+                vault.restart_readers()
+            Updater(self.aws, self.home).repeat()
+            gaps.expire_items(self.aws, found)
+            step.note = f"{changed} of {len(found)} changed" if changed else "unchanged"
+
+    def watch(self) -> str | None:
+        """Wait until asked to stop, or until a part dies; return what died."""
+        parts = {
+            "PostgreSQL": self.postgres.process if self.postgres else None,
+            "The emulator": self.emulator.process if self.emulator else None,
+        }
+        while not self._stopping.wait(WATCH_SECONDS):
+            for name, process in parts.items():
+                if process is not None and process.poll() is not None:
+                    return f"{name} ended unexpectedly ({_exit(process.returncode)})."
+        return None
+
+    def ask_to_stop(self) -> None:
+        """Make `watch` return. Safe to call from a signal handler."""
+        self._stopping.set()
+
+    def stop(self) -> None:
+        """Stop every part that runs, each before what it depends on."""
+        if self._lock is None:
+            return
+        self.home.forget("local")
+        processes.end_other_children(self._kept())
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self.metrics is not None:
+            self.metrics.stop()
+        if self.front is not None:
+            self.front.stop()
+        if self.emulator is not None:
+            self.emulator.stop()
+        if self.postgres is not None:
+            self.postgres.stop()
+        processes.forget(self.home.process("ivy"))
+        self._lock.close()
+
+    def _kept(self) -> set[int]:
+        started = [part.process for part in (self.postgres, self.emulator) if part is not None]
+        return {process.pid for process in started if process is not None}
+
+    def _start_postgres(self) -> None:
+        with self.progress.step("Start PostgreSQL") as step:
+            kept = self.home.secrets()
+            self.postgres = Postgres(
+                data=self.home.cluster,
+                port=self.home.port("postgres"),
+                passwords={role: kept[role] for role in ROLES},
+                listen=self.outside.listen,
+                log=self.home.log("postgres"),
+            )
+            self.postgres.start()
+            step.note = f"127.0.0.1:{self.postgres.port}"
+
+    def _start_emulator(self) -> Aws:
+        if self.outside.endpoint:
+            if not answers(self.outside.endpoint):
+                raise LocalError(
+                    f"Nothing answers at IVY_AWS_ENDPOINT={self.outside.endpoint}.",
+                    "Start LocalStack, or unset the variable to use the embedded emulator.",
+                )
+            return Aws(self.outside.endpoint)
+        with self.progress.step("Start the AWS emulator") as step:
+            record = self.home.process("emulator")
+            emulator = Emulator(
+                self.home.emulator, self.home.port("emulator"), self.home.log("emulator"), record
+            )
+            self.emulator = emulator
+            emulator.start()
+            step.note = emulator.endpoint
+            return Aws(emulator.endpoint)
+
+    def _build(self) -> Path:
+        with self.progress.step("Build layers and templates") as step:
+            assembly, made = build.assembly()
+            step.note = "" if made else "unchanged"
+            return assembly
+
+    def _secrets(self) -> dict[str, dict[str, str]]:
+        return contents(
+            self.home.secrets(),
+            prefix=PREFIX,
+            host=self.outside.database_host,
+            port=int(self.home.read("ports")["postgres"]),
+        )
+
+    def migrate(self) -> None:
+        """Apply the schema through the deployed function, unless this cluster has it already."""
+        cluster = (self.home.cluster / "PG_VERSION").stat().st_mtime_ns
+        wanted = {"schema": build.schema_fingerprint(), "cluster": cluster}
+        if self.home.read("migrated") == wanted:
+            return
+        with self.progress.step("Migrate the database") as step:
+            answer = invoke(self.aws, f"{PREFIX}-database-migrate", {})
+            step.note = _summary(answer)
+            self.home.write("migrated", wanted)
+
+    def _serve(self, found: list[Stack]) -> Api:
+        with self.progress.step("Open the front") as step:
+            gateways = Deployer(self.aws).resources(found, REST_API)
+            if not gateways:
+                raise LocalError(f"No stack holds an {REST_API}.", "Look into infra/.")
+            stage = f"{self.aws.endpoint}/_aws/execute-api/{gateways[0]}/{STAGE}"
+            self.front = FrontServer(Front(stage=stage), self.home.port("front"))
+            self.front.start()
+            step.note = f"http://localhost:{self.front.port}"
+        return Api(f"http://127.0.0.1:{self.front.port}{API}")
+
+    def _seed(self, api: Api) -> dict[str, str]:
+        with self.progress.step("Demo merchant") as step:
+            merchant, new = ensure_merchant(self.home, api)
+            step.note = "registered" if new else "kept"
+            return merchant
+
+    def _warm(self, api: Api, merchant: dict[str, str]) -> None:
+        """Let the first charge find its functions loaded."""
+        with self.progress.step("Warm the charge functions"):
+            consumer = self._pool.submit(
+                invoke, self.aws, f"{PREFIX}-charges-process", {"Records": []}
+            )
+            # Refused for want of an Idempotency-Key: everything loads, nothing is written.
+            api.call("POST", "/charges", {}, credential=merchant["secret_key"])
+            consumer.result()
+
+    def _described(self, merchant: dict[str, str]) -> dict[str, Any]:
+        assert self.front is not None  # noqa: S101 - started before
+        assert self.postgres is not None  # noqa: S101 - same
+        address = f"http://localhost:{self.front.port}"
+        reader = self.home.secrets()[READER]
+        self.front.front.facts = {
+            **merchant,
+            "address": address,
+            "emulator": self.aws.endpoint,
+            "home": str(self.home.path),
+        }
+        return {
+            "api": f"{address}{API}",
+            "docs": f"{address}/docs",
+            "emulator": self.aws.endpoint,
+            "database": self.postgres.url(READER, reader, DATABASE),
+            "merchant": merchant,
+        }
+
+
+def invoke(aws: Aws, name: str, event: dict[str, Any]) -> Any:
+    """Run a function once and return what it returned.
+
+    Raises:
+        LocalError: It failed; the message holds its error and the end of its log.
+    """
+    answer = aws.client("lambda").invoke(
+        FunctionName=name, Payload=json.dumps(event).encode(), LogType="Tail"
+    )
+    result = json.loads(answer["Payload"].read() or b"null")
+    if "FunctionError" in answer:
+        log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
+        raise LocalError(
+            f"{name} failed: {json.dumps(result)}\n{log.strip()}", f"Look at `ivy logs {name}`."
+        )
+    return result
+
+
+def _summary(answer: Any) -> str:
+    """One short line about what a migration did."""
+    if isinstance(answer, dict) and isinstance(answer.get("applied"), list):
+        return f"{len(answer['applied'])} applied"
+    return ""
+
+
+def _exit(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
