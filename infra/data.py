@@ -1,0 +1,147 @@
+"""Everything that keeps state: Aurora, the idempotency table, queues, secrets."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sqs as sqs
+
+from infra.catalogue import declared
+from infra.database import Database
+from infra.needs import DATABASE_ROLES, Shared
+from ivy.serve.declaration import Consumer
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+    from infra.catalogue import Function
+    from infra.network import Network
+    from infra.target import Target
+
+DEAD_LETTER_RETENTION = Duration.days(14)
+GENERATED_CHARACTERS = 64
+"""About 380 bits of letters and digits: enough for a password, a pepper or a signing key."""
+
+
+class DataStack(Stack):
+    """What must survive every other stack."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        target: Target,
+        functions: list[Function],
+        network: Network | None,
+        **stack: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **stack)
+        self._target = target
+        self._kept = RemovalPolicy.RETAIN if target.on_aws else RemovalPolicy.DESTROY
+        key = self._encryption_key() if target.on_aws else None
+        secrets = self._secrets(key)
+        self.dead_letters: dict[str, sqs.Queue] = {}
+        queues = {
+            consumer.queue: self._queue(consumer) for _, consumer in declared(functions, Consumer)
+        }
+        self.database: Database | None = None
+        if network is not None and key is not None:
+            self.database = Database(
+                self, "Database", target=target, network=network, secrets=secrets, key=key
+            )
+        self.shared = Shared(
+            table=self._idempotency_table(),
+            queues=queues,
+            secrets=secrets,
+            key=key,
+            database_host=self.database.proxy_host if self.database else None,
+        )
+
+    def _encryption_key(self) -> kms.Key:
+        return kms.Key(
+            self,
+            "Key",
+            alias=f"{self._target.prefix}/data",
+            description="Encrypts Aurora and the secrets",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+
+    def _secrets(self, key: kms.Key | None) -> dict[str, secretsmanager.ISecret]:
+        """Generated, so that no value is ever typed, stored in a template, or shared by roles."""
+        secrets: dict[str, secretsmanager.ISecret] = {}
+        for role in ("owner", *DATABASE_ROLES):
+            secrets[role] = self._secret(
+                f"database/{role}", {"username": f"ivy_{role}"}, "password", key
+            )
+        # Secrets Manager generates one value a secret, so the second comes from a secret of its own.
+        signing = self._secret("access/signing", {}, "signing_key", key)
+        copied = signing.secret_value_from_json("signing_key").unsafe_unwrap()  # a reference
+        secrets["access"] = self._secret("access", {"signing_key": copied}, "pepper", key)
+        return secrets
+
+    def _secret(
+        self, name: str, fixed: dict[str, str], generated: str, key: kms.Key | None
+    ) -> secretsmanager.Secret:
+        """Make a secret: a JSON object of fixed values and one generated one."""
+        return secretsmanager.Secret(
+            self,
+            f"{name.title().replace('/', '')}Secret",
+            secret_name=f"{self._target.prefix}/{name}",
+            encryption_key=key,
+            removal_policy=self._kept,
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                secret_string_template=json.dumps(fixed),
+                generate_string_key=generated,
+                password_length=GENERATED_CHARACTERS,
+                exclude_punctuation=True,
+            ),
+        )
+
+    def _idempotency_table(self) -> dynamodb.Table:
+        return dynamodb.Table(
+            self,
+            "Idempotency",
+            table_name=f"{self._target.prefix}-idempotency",
+            partition_key=dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING),
+            time_to_live_attribute="expiration",
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.AWS_MANAGED,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            removal_policy=self._kept,
+        )
+
+    def _queue(self, consumer: Consumer) -> sqs.Queue:
+        """Make a consumer's queue and the queue for what it could not do."""
+        name = consumer.queue
+        dead = sqs.Queue(
+            self,
+            f"{name.title()}DeadLetters",
+            queue_name=f"{self._target.prefix}-{name}-dead-letters",
+            retention_period=DEAD_LETTER_RETENTION,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=self._target.on_aws,
+        )
+        self.dead_letters[name] = dead
+        queue = sqs.Queue(
+            self,
+            f"{name.title()}Queue",
+            queue_name=f"{self._target.prefix}-{name}",
+            visibility_timeout=Duration.seconds(consumer.visibility_timeout_seconds),
+            retention_period=DEAD_LETTER_RETENTION,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=self._target.on_aws,
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=dead, max_receive_count=consumer.max_receives
+            ),
+        )
+        CfnOutput(self, f"{name.title()}QueueUrl", value=queue.queue_url)
+        return queue

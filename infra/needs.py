@@ -1,0 +1,163 @@
+"""What each need costs in rights: exact actions on exact resources, and the environment.
+
+One need is one function here. Nothing is granted by a convenience method of CDK, because those
+grant more than is used (``grant_read_write_data`` includes Scan and the stream).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+
+from ivy.needs import Need
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_cdk import aws_dynamodb as dynamodb
+    from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_secretsmanager as secretsmanager
+    from aws_cdk import aws_sqs as sqs
+
+DATABASE_ROLES = ("app", "jobs", "read")
+"""The roles that migrations create, each with its own secret. ``owner`` runs the migrations."""
+
+QUEUE_SUFFIX = "_queue"
+
+
+class NeedError(RuntimeError):
+    """A function needs something that no declaration provides; the message names both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """The resources that functions share, as the data stack made them.
+
+    Attributes:
+        table: The DynamoDB front of idempotency.
+        queues: Queues by the name their consumer declares.
+        secrets: ``owner``, ``app``, ``jobs``, ``read`` and ``access``.
+        key: The key that encrypts the secrets, where there is one.
+        database_host: Address of RDS Proxy, where there is one.
+    """
+
+    table: dynamodb.ITable
+    queues: Mapping[str, sqs.IQueue]
+    secrets: Mapping[str, secretsmanager.ISecret]
+    key: kms.IKey | None = None
+    database_host: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """What a function gets for a need.
+
+    Attributes:
+        statements: Rights for its role.
+        environment: Variables that ``ivy.settings`` reads.
+        database: Whether it must reach Postgres, and so lives in the private network on AWS.
+        reference: Whether it carries the layer with the API reference.
+    """
+
+    statements: tuple[iam.PolicyStatement, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    database: bool = False
+    reference: bool = False
+
+
+def granted(need: Need, shared: Shared) -> Grant:
+    """Return what one need grants.
+
+    Raises:
+        NeedError: it is a queue that nothing consumes.
+    """
+    if need is Need.DATABASE:
+        return _database(shared, "app")
+    if need is Need.DATABASE_JOBS:
+        return _database(shared, "jobs")
+    if need is Need.DATABASE_OWNER:
+        return _owner(shared)
+    if need is Need.ACCESS_SECRET:
+        return _secret(shared, "IVY_ACCESS_SECRET", "access")
+    if need is Need.IDEMPOTENCY_TABLE:
+        return _table(shared)
+    if need is Need.REFERENCE:
+        return Grant(reference=True)
+    if need.endswith(QUEUE_SUFFIX):
+        return _queue(shared, need)
+    raise NeedError(f"infra/needs.py does not say what {need!r} grants")
+
+
+def all_granted(needs: tuple[Need, ...], shared: Shared) -> Grant:
+    """Return what several needs grant together."""
+    grants = [granted(need, shared) for need in needs]
+    return Grant(
+        statements=tuple(statement for grant in grants for statement in grant.statements),
+        environment={k: v for grant in grants for k, v in grant.environment.items()},
+        database=any(grant.database for grant in grants),
+        reference=any(grant.reference for grant in grants),
+    )
+
+
+def _database(shared: Shared, role: str) -> Grant:
+    host = {"IVY_DATABASE_HOST": shared.database_host} if shared.database_host else {}
+    secret = _secret(shared, "IVY_DATABASE_SECRET", role)
+    return Grant(
+        statements=secret.statements, environment={**secret.environment, **host}, database=True
+    )
+
+
+def _owner(shared: Shared) -> Grant:
+    """Migrations set the passwords of the other roles, so they read those secrets too."""
+    roles = {f"ivy_{role}": shared.secrets[role] for role in DATABASE_ROLES}
+    own = _secret(shared, "IVY_DATABASE_SECRET", "owner", *DATABASE_ROLES)
+    stack = Stack.of(shared.secrets["owner"])
+    named = stack.to_json_string({role: secret.secret_arn for role, secret in roles.items()})
+    return Grant(
+        statements=own.statements,
+        environment={**own.environment, "IVY_ROLE_SECRETS": named},
+        database=True,
+    )
+
+
+def _secret(shared: Shared, variable: str, name: str, *others: str) -> Grant:
+    """Read secrets; the variable names the first."""
+    arns = [shared.secrets[each].secret_arn for each in (name, *others)]
+    statements = [iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=arns)]
+    if shared.key is not None:
+        service = f"secretsmanager.{Stack.of(shared.key).region}.amazonaws.com"
+        statements.append(
+            iam.PolicyStatement(
+                actions=["kms:Decrypt"],
+                resources=[shared.key.key_arn],
+                conditions={"StringEquals": {"kms:ViaService": service}},
+            )
+        )
+    return Grant(statements=tuple(statements), environment={variable: arns[0]})
+
+
+def _table(shared: Shared) -> Grant:
+    actions = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+    return Grant(
+        statements=(iam.PolicyStatement(actions=actions, resources=[shared.table.table_arn]),),
+        environment={"IVY_IDEMPOTENCY_TABLE": shared.table.table_name},
+    )
+
+
+def _queue(shared: Shared, need: Need) -> Grant:
+    name = need.removesuffix(QUEUE_SUFFIX)
+    queue = shared.queues.get(name)
+    if queue is None:
+        raise NeedError(
+            f"{need} is needed, but no function is declared @consumer({name!r}): "
+            f"queues exist because something consumes them ({sorted(shared.queues)} do)"
+        )
+    return Grant(
+        statements=(
+            iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn]),
+        ),
+        environment={f"IVY_{need.upper()}_URL": queue.queue_url},
+    )

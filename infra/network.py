@@ -1,0 +1,113 @@
+"""The private network of the AWS target: no internet gateway, no NAT, nothing reachable.
+
+Functions and Aurora live in isolated subnets of two zones. What functions call outside is three
+AWS services, each through its own endpoint: two interface endpoints cost less than the NAT
+gateways of two zones, and no packet has a way to the internet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_logs as logs
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+POSTGRES_PORT = 5432
+ZONES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """Where functions that reach Postgres run.
+
+    Attributes:
+        vpc: The network.
+        subnets: Its isolated subnets.
+        functions: Security group of the functions.
+        database: Security group of Aurora and RDS Proxy: lets only the functions in.
+    """
+
+    vpc: ec2.Vpc
+    subnets: ec2.SubnetSelection
+    functions: ec2.SecurityGroup
+    database: ec2.SecurityGroup
+
+
+class NetworkStack(Stack):
+    """VPC, endpoints, security groups, flow logs."""
+
+    def __init__(self, scope: Construct, construct_id: str, **stack: Any) -> None:
+        super().__init__(scope, construct_id, **stack)
+        self._vpc = ec2.Vpc(
+            self,
+            "Vpc",
+            ip_addresses=ec2.IpAddresses.cidr("10.64.0.0/20"),
+            max_azs=ZONES,
+            nat_gateways=0,
+            restrict_default_security_group=False,  # would need a custom resource; nothing uses it
+            subnet_configuration=[
+                ec2.SubnetConfiguration(
+                    name="isolated", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=23
+                )
+            ],
+        )
+        subnets = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
+        self.network = Network(
+            vpc=self._vpc,
+            subnets=subnets,
+            functions=self._group("Functions", "Functions that reach Postgres"),
+            database=self._group("Database", "Aurora and RDS Proxy"),
+        )
+        self._allow()
+        self._endpoints(subnets)
+        self._flow_logs()
+
+    def _group(self, name: str, description: str) -> ec2.SecurityGroup:
+        return ec2.SecurityGroup(
+            self, name, vpc=self._vpc, description=description, allow_all_outbound=False
+        )
+
+    def _allow(self) -> None:
+        functions, database = self.network.functions, self.network.database
+        postgres = ec2.Port.tcp(POSTGRES_PORT)
+        functions.add_egress_rule(database, postgres, "Postgres")
+        database.add_ingress_rule(functions, postgres, "Functions")
+        database.add_ingress_rule(database, postgres, "RDS Proxy to Aurora")
+        database.add_egress_rule(database, postgres, "RDS Proxy to Aurora")
+        functions.add_egress_rule(
+            ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "The endpoints: no route leads anywhere else"
+        )
+
+    def _endpoints(self, subnets: ec2.SubnetSelection) -> None:
+        group = self._group("Endpoints", "AWS services that functions call")
+        group.add_ingress_rule(self.network.functions, ec2.Port.tcp(443), "Functions")
+        self._vpc.add_gateway_endpoint(
+            "DynamoDb", service=ec2.GatewayVpcEndpointAwsService.DYNAMODB
+        )
+        services = {
+            "SecretsManager": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
+            "Sqs": ec2.InterfaceVpcEndpointAwsService.SQS,
+        }
+        for name, service in services.items():
+            self._vpc.add_interface_endpoint(
+                name, service=service, subnets=subnets, security_groups=[group], open=False
+            )
+
+    def _flow_logs(self) -> None:
+        """Rejected traffic only: in a network with no way out, that is what deserves a look."""
+        group = logs.LogGroup(
+            self,
+            "FlowLogs",
+            retention=logs.RetentionDays.THREE_MONTHS,
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+        self._vpc.add_flow_log(
+            "Rejected",
+            destination=ec2.FlowLogDestination.to_cloud_watch_logs(group),
+            traffic_type=ec2.FlowLogTrafficType.REJECT,
+        )

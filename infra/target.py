@@ -1,0 +1,62 @@
+"""The two places Ivy is deployed to, and what differs between them."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass, replace
+
+DEFAULT_PREFIX = "ivy"
+AWS_PYTHON = "3.13"
+AWS_PLATFORM = "aarch64-manylinux_2_28"
+"""Amazon Linux 2023 has glibc 2.34; no wheel asks for more than 2.28."""
+
+ARM = frozenset({"arm64", "aarch64"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where a deployment goes.
+
+    Attributes:
+        name: ``local`` (an emulator on this machine) or ``aws``.
+        prefix: First part of every physical name, so that several deployments share an account.
+        proxy: Whether functions reach Aurora through RDS Proxy; AWS only.
+        python: Minor version of Python that runs the functions.
+        architecture: ``x86_64`` or ``arm64``, as Lambda spells it.
+        platform: uv's name of the platform to install wheels for; None for this machine.
+    """
+
+    name: str
+    prefix: str = DEFAULT_PREFIX
+    proxy: bool = False
+    python: str
+    architecture: str
+    platform: str | None
+
+    @property
+    def on_aws(self) -> bool:
+        """Whether this is the real thing."""
+        return self.name == "aws"
+
+
+def target_named(name: str, *, prefix: str = DEFAULT_PREFIX, proxy: bool = False) -> Target:
+    """Return a target by its name.
+
+    Raises:
+        ValueError: there is no such target.
+    """
+    if name == "aws":
+        target = Target(
+            name=name, python=AWS_PYTHON, architecture="arm64", platform=AWS_PLATFORM, proxy=proxy
+        )
+    elif name == "local":
+        target = Target(
+            name=name,
+            python=f"{sys.version_info.major}.{sys.version_info.minor}",
+            architecture="arm64" if platform.machine().lower() in ARM else "x86_64",
+            platform=None,
+        )
+    else:
+        raise ValueError(f"target must be local or aws, not {name!r}")
+    return replace(target, prefix=prefix)
