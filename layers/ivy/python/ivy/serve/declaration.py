@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ivy.callers import Scope
+from ivy.errors import Problem
 from ivy.needs import Need
 
 FUNCTION_TIMEOUT_SECONDS = 15
@@ -52,10 +54,10 @@ class Route(Declaration):
     method: str
     path: str
     status: int
-    scope: str | None
+    scope: Scope | None
     idempotent: bool
     public: bool
-    errors: tuple[str, ...] = ()
+    errors: tuple[type[Problem], ...] = ()
 
     @property
     def needs(self) -> tuple[Need, ...]:

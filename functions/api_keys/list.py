@@ -1,0 +1,15 @@
+"""GET /v1/api_keys."""
+
+from ivy import api_keys
+from ivy.api_keys import ApiKey
+from ivy.callers import Caller, Scope
+from ivy.database import Transaction
+from ivy.needs import Need
+from ivy.pages import Listing, Page
+from ivy.serve import endpoint
+
+
+@endpoint("GET /v1/api_keys", scope=Scope.API_KEYS_READ, uses=(Need.DATABASE,))
+def handler(tx: Transaction, caller: Caller, query: Page) -> Listing[ApiKey]:
+    """List API keys, newest first. A person sees both modes, a key its own."""
+    return api_keys.page(tx, caller, query)

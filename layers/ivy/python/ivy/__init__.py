@@ -1,0 +1,1 @@
+"""Ivy: the B2B payment gateway whose books anyone can check."""

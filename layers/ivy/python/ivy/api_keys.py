@@ -1,0 +1,208 @@
+"""API keys: made, listed and revoked by the merchant; shown once, stored as a keyed hash."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from ivy import credentials, errors, ids, pages
+from ivy.callers import Caller, Scope
+from ivy.database import Transaction
+from ivy.errors import FieldError
+from ivy.models import Input, Object, ShortText, Time
+
+MAX_ALLOWED_NETWORKS = 20
+
+Mode = Literal["test", "live"]
+
+
+class NewApiKey(Input):
+    """A key to make."""
+
+    name: ShortText
+    mode: Mode = "test"
+    kind: credentials.Kind = "secret"
+    scopes: Annotated[
+        list[Scope] | None,
+        Field(
+            max_length=len(Scope),
+            description="What the key may do; a secret key gets all you may do unless told fewer.",
+        ),
+    ] = None
+    expires_at: AwareDatetime | None = None
+    allowed_ips: Annotated[
+        list[IPv4Network | IPv6Network],
+        Field(
+            default_factory=list,
+            max_length=MAX_ALLOWED_NETWORKS,
+            description="Networks; none means any.",
+        ),
+    ]
+
+
+class ApiKey(Object):
+    """A key as it can be seen at any time."""
+
+    id: ids.KeyId
+    object: Literal["api_key"] = "api_key"
+    livemode: bool
+    created_at: Time
+    name: str
+    kind: credentials.Kind
+    prefix: str
+    last4: str
+    scopes: list[str]
+    allowed_ips: list[str]
+    expires_at: Time | None
+    last_used_at: Time | None
+    revoked_at: Time | None
+
+
+class CreatedApiKey(ApiKey):
+    """A key at the moment it is made."""
+
+    secret: Annotated[str, Field(description="The key itself. Shown once; keep it now.")]
+
+
+def create(tx: Transaction, caller: Caller, new: NewApiKey) -> CreatedApiKey:
+    """Make a key that can do no more than whoever asks for it.
+
+    Raises:
+        RequestInvalid: A publishable key with scopes, or an expiry in the past.
+        ScopeMissing: A scope that the caller does not have.
+    """
+    at = ids.now()
+    scopes = _scopes(caller, new)
+    if new.expires_at is not None and new.expires_at <= at:
+        wrong = FieldError("/expires_at", "in_the_past", "must be in the future")
+        raise errors.RequestInvalid(fields=(wrong,))
+    livemode = new.mode == "live"
+    if caller.user is None and livemode != caller.tenant.livemode:
+        wrong = FieldError("/mode", "not_allowed", "a key can only make keys of its own mode")
+        raise errors.RequestInvalid(fields=(wrong,))
+    key = credentials.new_api_key(new.kind, livemode=livemode)
+    created = CreatedApiKey(
+        id=ids.new(at),
+        livemode=livemode,
+        created_at=at,
+        name=new.name,
+        kind=new.kind,
+        prefix=key.prefix,
+        last4=key.last4,
+        scopes=scopes,
+        allowed_ips=[str(network) for network in new.allowed_ips],
+        expires_at=new.expires_at,
+        last_used_at=None,
+        revoked_at=None,
+        secret=key.text,
+    )
+    tx.run(
+        _INSERT,
+        merchant_id=caller.tenant.merchant_id,
+        id=created.id,
+        livemode=livemode,
+        kind=new.kind,
+        name=new.name,
+        hash=key.hash,
+        prefix=key.prefix,
+        last4=key.last4,
+        scopes=scopes,
+        allowed_ips=created.allowed_ips,
+        created_at=at,
+        expires_at=new.expires_at,
+    )
+    return created
+
+
+def _scopes(caller: Caller, new: NewApiKey) -> list[str]:
+    if new.kind == "publishable":
+        if new.scopes:
+            detail = "a publishable key carries no scopes: it is public"
+            raise errors.RequestInvalid(fields=(FieldError("/scopes", "not_allowed", detail),))
+        return []
+    if new.scopes is None:
+        return sorted(caller.scopes)
+    for scope in new.scopes:
+        caller.demand(scope)
+    return sorted({str(scope) for scope in new.scopes})
+
+
+def page(tx: Transaction, caller: Caller, query: pages.Page) -> pages.Listing[ApiKey]:
+    """Return one page of keys, newest first: a person sees both modes, a key its own."""
+    lowest, below = query.bounds()
+    rows = tx.rows(
+        ApiKey,
+        _SELECT
+        + " WHERE id >= %(lowest)s AND id < %(below)s"
+        + " AND livemode = ANY (%(modes)s) ORDER BY id DESC LIMIT %(limit)s + 1",
+        modes=_modes(caller),
+        lowest=lowest,
+        below=below,
+        limit=query.limit,
+    )
+    return pages.listing(ApiKey, rows, query.limit)
+
+
+def _modes(caller: Caller) -> list[bool]:
+    return [False, True] if caller.user is not None else [caller.tenant.livemode]
+
+
+def revoke(tx: Transaction, caller: Caller, key_id: UUID) -> ApiKey:
+    """Revoke a key for good. Revoking it again changes nothing and returns the same.
+
+    Money routes refuse it from this commit on; others within the authoriser's cache of a minute.
+
+    Raises:
+        ResourceMissing: The merchant has no such key.
+    """
+    modes = _modes(caller)
+    tx.run(
+        "UPDATE api_keys SET revoked_at = now()"
+        " WHERE id = %(id)s AND livemode = ANY (%(modes)s) AND revoked_at IS NULL",
+        id=key_id,
+        modes=modes,
+    )
+    found = tx.row(
+        ApiKey,
+        _SELECT + " WHERE id = %(id)s AND livemode = ANY (%(modes)s)",
+        id=key_id,
+        modes=modes,
+    )
+    if found is None:
+        raise errors.ResourceMissing(f"No API key {ids.Prefix('key').write(key_id)}.")
+    return found
+
+
+def check_standing(tx: Transaction, caller: Caller) -> None:
+    """Refuse a key that was revoked or has expired since the authoriser looked.
+
+    Raises:
+        CredentialInvalid: It must not move money any more.
+    """
+    if caller.credential is None:
+        return
+    valid = tx.value(
+        "SELECT true FROM api_keys WHERE id = %(id)s AND revoked_at IS NULL"
+        " AND (expires_at IS NULL OR expires_at > now())",
+        id=caller.credential,
+    )
+    if not valid:
+        raise errors.CredentialInvalid("This key has been revoked or has expired.")
+
+
+_COLUMNS = """
+    id, livemode, created_at, name, kind, prefix, last4, scopes, allowed_ips::text[] AS allowed_ips,
+    expires_at, last_used_at, revoked_at
+"""
+
+_SELECT = "SELECT " + _COLUMNS + " FROM api_keys"
+
+_INSERT = """
+    INSERT INTO api_keys (merchant_id, id, livemode, kind, name, hash, prefix, last4, scopes,
+                          allowed_ips, created_at, expires_at)
+    VALUES (%(merchant_id)s, %(id)s, %(livemode)s, %(kind)s, %(name)s, %(hash)s, %(prefix)s,
+            %(last4)s, %(scopes)s, %(allowed_ips)s::cidr[], %(created_at)s, %(expires_at)s)
+"""

@@ -1,0 +1,136 @@
+"""Postgres: one connection per execution environment, one merchant per transaction.
+
+A transaction names its tenant first; row-level security then shows and accepts that merchant's
+rows in that mode and no others. Statements are sent through a pipeline: those whose answer nobody
+reads travel together with the commit, so a money transaction costs two round trips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, LiteralString, TypeVar
+
+import psycopg
+from psycopg.rows import class_row, tuple_row
+
+from ivy import vault
+
+Row = TypeVar("Row")
+
+CONNECT_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Whose rows a transaction may touch: one merchant, in one mode."""
+
+    merchant_id: int
+    livemode: bool
+
+
+class Transaction:
+    """An open transaction. Only entry points open one; everything else is handed it.
+
+    Parameters are given by name: ``tx.row(Charge, "SELECT … WHERE id = %(id)s", id=charge_id)``.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self.after_commit: list[Any] = []
+        """What to announce once the transaction is durable; whoever opened it does so."""
+
+    def present(self, credential: str) -> None:
+        """Show, for the rest of the transaction, the rows that a credential identifies."""
+        self.run("SELECT set_config('app.presented', %(credential)s, true)", credential=credential)
+
+    def choose(self, tenant: Tenant) -> None:
+        """Show and accept, for the rest of the transaction, one merchant's rows in one mode."""
+        self.run(
+            "SELECT set_config('app.merchant', %(merchant)s, true),"
+            " set_config('app.livemode', %(livemode)s, true)",
+            merchant=str(tenant.merchant_id),
+            livemode=str(tenant.livemode).lower(),
+        )
+
+    def run(self, statement: LiteralString, **values: Any) -> None:
+        """Send a statement whose answer is not needed; an error surfaces at the next read."""
+        self._connection.execute(statement, values)
+
+    def row(self, shape: type[Row], statement: LiteralString, **values: Any) -> Row | None:
+        """Return the only row of an answer in the given shape, or None."""
+        with self._connection.cursor(row_factory=class_row(shape)) as cursor:
+            return cursor.execute(statement, values).fetchone()
+
+    def rows(self, shape: type[Row], statement: LiteralString, **values: Any) -> list[Row]:
+        """Return every row of an answer in the given shape."""
+        with self._connection.cursor(row_factory=class_row(shape)) as cursor:
+            return cursor.execute(statement, values).fetchall()
+
+    def value(self, statement: LiteralString, **values: Any) -> Any:
+        """Return the first column of the first row, or None when there is no row."""
+        with self._connection.cursor(row_factory=tuple_row) as cursor:
+            found = cursor.execute(statement, values).fetchone()
+        return None if found is None else found[0]
+
+
+class Database:
+    """Opens transactions on one connection, which it makes when first needed."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self._connection: psycopg.Connection[Any] | None = None
+
+    @contextmanager
+    def transaction(self, tenant: Tenant | None = None) -> Iterator[Transaction]:
+        """Open a transaction; commit at the end, roll back when anything is raised.
+
+        Without a tenant it sees no tenant's rows at all until one is chosen or a credential is
+        presented, unless the connecting role is one of the cross-merchant ones.
+        """
+        connection = self._connected()
+        with connection.pipeline(), connection.transaction():
+            tx = Transaction(connection)
+            if tenant is not None:
+                tx.choose(tenant)
+            yield tx
+
+    def dedicated(self) -> psycopg.Connection[Any]:
+        """Return a connection of its own in autocommit mode, for migrations; close it after."""
+        return psycopg.connect(
+            self._conninfo, connect_timeout=CONNECT_SECONDS, autocommit=True, application_name="ivy"
+        )
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        """Return a usable connection, replacing one that the server has dropped."""
+        if self._connection is None or self._connection.closed or self._connection.broken:
+            self._connection = psycopg.connect(
+                self._conninfo,
+                connect_timeout=CONNECT_SECONDS,
+                prepare_threshold=None,
+                application_name="ivy",
+                autocommit=True,
+            )
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+@cache
+def database() -> Database:
+    """Return the database of this process, as the role that the function's secret names."""
+    secret = vault.database()
+    return Database(
+        psycopg.conninfo.make_conninfo(
+            host=secret["host"],
+            port=secret["port"],
+            dbname=secret["dbname"],
+            user=secret["username"],
+            password=secret["password"],
+        )
+    )

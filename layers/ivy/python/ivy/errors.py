@@ -1,0 +1,170 @@
+"""The closed list of errors a caller can meet.
+
+Each class is one documented ``code``: its docstring is the documentation that ``/docs/errors``
+shows, its status and title are what `problem+json <https://www.rfc-editor.org/rfc/rfc9457>`_
+carries. Raise one anywhere below an entry point; ``ivy.serve`` is the only place that renders it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One invalid field: where it stands (RFC 6901 pointer), which rule, and why."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(Exception):  # noqa: N818 - the RFC's own word for what an HTTP API answers
+    """Something the caller is told, with a stable code."""
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+    title: ClassVar[str]
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        param: str | None = None,
+        fields: tuple[FieldError, ...] = (),
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.param = param
+        self.fields = fields
+        self.retry_after_seconds = retry_after_seconds
+
+    @classmethod
+    def every(cls) -> Iterator[type[Problem]]:
+        """Yield each concrete error below this class, in the order of this file."""
+        for child in cls.__subclasses__():
+            if "code" in child.__dict__:
+                yield child
+            yield from child.every()
+
+
+class BodyMalformed(Problem):
+    """The body is not one JSON object: not JSON at all, a duplicate key, or a number like NaN."""
+
+    code, status, title = "body_malformed", 400, "The body is not valid JSON"
+
+
+class IdempotencyKeyMissing(Problem):
+    """A POST that moves money needs an ``Idempotency-Key`` header, so that it is safe to retry."""
+
+    code, status, title = "idempotency_key_missing", 400, "Idempotency-Key is required"
+
+
+class IdempotencyKeyInvalid(Problem):
+    """``Idempotency-Key`` must be 1 to 255 printable ASCII characters."""
+
+    code, status, title = "idempotency_key_invalid", 400, "Idempotency-Key is not acceptable"
+
+
+class CredentialMissing(Problem):
+    """No ``Authorization: Bearer …`` header was sent."""
+
+    code, status, title = "credential_missing", 401, "A credential is required"
+
+
+class CredentialInvalid(Problem):
+    """The key or access token is unknown, mistyped, expired or revoked."""
+
+    code, status, title = "credential_invalid", 401, "The credential is not valid"
+
+
+class LoginInvalid(Problem):
+    """The e-mail and password do not belong to an account. Which of the two is never said."""
+
+    code, status, title = "login_invalid", 401, "E-mail or password is wrong"
+
+
+class ScopeMissing(Problem):
+    """The credential is valid but does not carry the scope that this route needs."""
+
+    code, status, title = "scope_missing", 403, "The credential lacks a scope"
+
+
+class AddressRefused(Problem):
+    """The key may only be used from the IP addresses on its allow-list."""
+
+    code, status, title = "address_refused", 403, "This address may not use the key"
+
+
+class LiveModeLocked(Problem):
+    """Live mode opens when the merchant's verification is approved. Use a test key until then."""
+
+    code, status, title = "live_mode_locked", 403, "Live mode is not open yet"
+
+
+class ResourceMissing(Problem):
+    """No such object for this merchant in this mode."""
+
+    code, status, title = "resource_missing", 404, "No such object"
+
+
+class RouteUnknown(Problem):
+    """No route has this method and path."""
+
+    code, status, title = "route_unknown", 404, "No such route"
+
+
+class IdempotencyKeyInUse(Problem):
+    """The first request with this key is still being worked on. Ask again shortly."""
+
+    code, status, title = "idempotency_key_in_use", 409, "The first request is still running"
+    retryable = True
+
+
+class BodyTooLarge(Problem):
+    """The body is larger than 256 KB."""
+
+    code, status, title = "body_too_large", 413, "The body is too large"
+
+
+class MediaTypeUnsupported(Problem):
+    """The body must be sent as ``Content-Type: application/json``."""
+
+    code, status, title = "media_type_unsupported", 415, "The body must be JSON"
+
+
+class RequestInvalid(Problem):
+    """One or more fields are not acceptable; ``errors`` names each with a pointer."""
+
+    code, status, title = "request_invalid", 422, "The request is not valid"
+
+
+class IdempotencyKeyReused(Problem):
+    """This key was used before for a different request. Use a new key for a new request."""
+
+    code, status, title = "idempotency_key_reused", 422, "The key belongs to another request"
+
+
+class RateLimited(Problem):
+    """Too many requests. Wait for the seconds in ``Retry-After``."""
+
+    code, status, title = "rate_limited", 429, "Too many requests"
+    retryable = True
+
+
+class Internal(Problem):
+    """Something failed on our side. Retry with the same ``Idempotency-Key``."""
+
+    code, status, title = "internal_error", 500, "Something failed on our side"
+    retryable = True
+
+
+class Unavailable(Problem):
+    """A part we depend on did not answer in time. Retry with the same ``Idempotency-Key``."""
+
+    code, status, title = "unavailable", 503, "Temporarily unavailable"
+    retryable = True

@@ -1,0 +1,87 @@
+"""What every request body, query and answer has in common."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError
+
+from ivy import money
+
+METADATA_PAIRS = 50
+
+
+class Input(BaseModel):
+    """Something a caller sends. A field we do not know is an error, not a surprise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
+
+
+class Object(BaseModel):
+    """Something a caller gets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _storable(text: str) -> str:
+    """Refuse what a database or a log line cannot hold: control characters, half surrogates."""
+    if any(ord(c) < 0x20 or ord(c) == 0x7F or 0xD800 <= ord(c) <= 0xDFFF for c in text):  # noqa: PLR2004 - code points
+        raise PydanticCustomError("text", "must not contain control characters")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+ShortText = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
+LongText = Annotated[Text, StringConstraints(max_length=1000)]
+
+Metadata = Annotated[
+    dict[
+        Annotated[Text, StringConstraints(min_length=1, max_length=40)],
+        Annotated[Text, StringConstraints(max_length=500)],
+    ],
+    Field(max_length=METADATA_PAIRS, description="Up to 50 pairs of your own."),
+]
+
+
+def _known_currency(code: object) -> str:
+    upper = code.upper() if isinstance(code, str) else ""
+    if upper not in money.currencies():
+        raise PydanticCustomError("currency", "must be an active ISO 4217 currency code")
+    return upper
+
+
+CurrencyCode = Annotated[
+    str,
+    BeforeValidator(_known_currency),
+    Field(
+        description="ISO 4217 code; lower case is accepted.",
+        json_schema_extra={"enum": sorted(money.currencies()), "examples": ["USD"]},
+    ),
+]
+
+AmountMinor = Annotated[
+    int,
+    Field(
+        strict=True,
+        ge=1,
+        le=money.MAX_AMOUNT_MINOR,
+        description="Integer minor units: 10000 USD is 100.00.",
+    ),
+]
+
+
+def _write_time(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[AwareDatetime, PlainSerializer(_write_time, return_type=str)]
+"""RFC 3339 in UTC with milliseconds."""

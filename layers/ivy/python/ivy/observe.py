@@ -1,0 +1,58 @@
+"""Logs, metrics and the correlation id that follows one request through every queue.
+
+One structured line per invocation, with ids as keys; never a body, a credential or anything that
+looks like a card number.
+"""
+
+from __future__ import annotations
+
+import os
+from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
+
+NAMESPACE = "Ivy"
+
+Unit = Literal["Count", "Seconds", "Milliseconds"]
+
+_correlation: ContextVar[str] = ContextVar("correlation", default="")
+
+
+def correlation_id() -> str:
+    """Return the id of the request that everything happening now descends from."""
+    return _correlation.get()
+
+
+def correlate(correlation: str) -> None:
+    """Take on a request's id: from the gateway, or from a queue message it led to."""
+    _correlation.set(correlation)
+
+
+@cache
+def logger() -> Logger:
+    """Return the process's logger: JSON lines on standard output."""
+    from aws_lambda_powertools import Logger  # noqa: PLC0415 - imported when first needed
+
+    return Logger(service=os.environ.get("POWERTOOLS_SERVICE_NAME", "ivy"), use_rfc3339=True)
+
+
+def line(message: str, **fields: Any) -> None:
+    """Log one line with its fields and the correlation id."""
+    logger().info(message, extra={"correlation_id": correlation_id(), **fields})
+
+
+def failure(message: str, **fields: Any) -> None:
+    """Log the exception being handled. The caller is told a code; the text stays here."""
+    logger().exception(message, extra={"correlation_id": correlation_id(), **fields})
+
+
+def count(metric: str, value: float = 1, unit: Unit = "Count", **dimensions: str) -> None:
+    """Emit one CloudWatch metric, in embedded metric format on standard output."""
+    from aws_lambda_powertools.metrics import MetricUnit, single_metric  # noqa: PLC0415 - when first needed
+
+    with single_metric(metric, MetricUnit(unit), value, namespace=NAMESPACE) as emitted:
+        for name, of in dimensions.items():
+            emitted.add_dimension(name, of)

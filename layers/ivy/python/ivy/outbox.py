@@ -1,0 +1,179 @@
+"""Work that a committed change still owes, and the messages that get it done.
+
+``owe`` writes a row in the transaction of the change. After the commit the message is sent to its
+queue at once, as a courtesy: if that fails, or the process dies, or the queue loses it, the relay
+sends it again until the consumer has deleted the row, which it does in the transaction of the
+work's effect. So work is never lost, may be delivered any number of times, and takes effect once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, Literal, LiteralString
+from uuid import UUID
+
+from ivy import faults, ids, observe
+from ivy.aws import client
+from ivy.database import Tenant, Transaction
+from ivy.settings import settings
+
+Queue = Literal["charges"]
+
+FIRST_RESEND = timedelta(seconds=60)
+"""Work that is not done a minute after it was promised is sent again."""
+
+RELAY_LIMIT = 500
+"""Messages one run of the relay claims at once; the next run takes the rest."""
+
+_SQS_BATCH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One piece of owed work: what a queue message says, and nothing else."""
+
+    id: UUID
+    queue: Queue
+    tenant: Tenant
+    subject: UUID
+    correlation: str
+
+    def message(self) -> str:
+        """Return the body of the queue message: ids only, nothing worth stealing."""
+        return json.dumps(
+            {
+                "id": str(self.id),
+                "queue": self.queue,
+                "merchant_id": self.tenant.merchant_id,
+                "livemode": self.tenant.livemode,
+                "subject": str(self.subject),
+                "correlation": self.correlation,
+            }
+        )
+
+    @classmethod
+    def from_message(cls, body: str) -> Task:
+        """Return the task in a queue message; raises ValueError or KeyError for anything else."""
+        fields = json.loads(body)
+        return cls(
+            id=UUID(fields["id"]),
+            queue=fields["queue"],
+            tenant=Tenant(int(fields["merchant_id"]), bool(fields["livemode"])),
+            subject=UUID(fields["subject"]),
+            correlation=str(fields["correlation"]),
+        )
+
+
+def owe(tx: Transaction, tenant: Tenant, queue: Queue, subject: UUID, at: datetime) -> Task:
+    """Promise work about ``subject`` to the consumer of ``queue``, and return the promise."""
+    task = Task(ids.new(at), queue, tenant, subject, observe.correlation_id())
+    tx.run(
+        "INSERT INTO outbox"
+        " (id, merchant_id, livemode, queue, subject, correlation, next_send_at, created_at)"
+        " VALUES (%(id)s, %(merchant_id)s, %(livemode)s, %(queue)s, %(subject)s, %(correlation)s,"
+        " now() + %(first_resend)s, now())",
+        id=task.id,
+        merchant_id=tenant.merchant_id,
+        livemode=tenant.livemode,
+        queue=queue,
+        subject=subject,
+        correlation=task.correlation,
+        first_resend=FIRST_RESEND,
+    )
+    tx.after_commit.append(task)
+    return task
+
+
+def settle(tx: Transaction, task: Task) -> None:
+    """Strike out a promise that needs no more work."""
+    tx.run("DELETE FROM outbox WHERE id = %(id)s", id=task.id)
+
+
+def send(tasks: Iterable[Task]) -> int:
+    """Send tasks to their queues in batches and return how many were accepted.
+
+    Never raises: whatever is not accepted now is still in the outbox and is sent again.
+    """
+    accepted = 0
+    by_queue: dict[Queue, list[Task]] = {}
+    for task in tasks:
+        by_queue.setdefault(task.queue, []).append(task)
+    for queue, waiting in by_queue.items():
+        for batch in _batches(waiting):
+            accepted += _send_batch(queue, batch)
+    return accepted
+
+
+def _batches(tasks: list[Task]) -> Iterator[list[Task]]:
+    remaining = iter(tasks)
+    while batch := list(islice(remaining, _SQS_BATCH)):
+        yield batch
+
+
+def _send_batch(queue: Queue, batch: list[Task]) -> int:
+    try:
+        answer = client("sqs").send_message_batch(
+            QueueUrl=settings().required(f"{queue}_queue_url"),
+            Entries=[{"Id": str(n), "MessageBody": t.message()} for n, t in enumerate(batch)],
+        )
+    except Exception:  # noqa: BLE001 - the promise is kept by the row; only the kick is lost
+        observe.failure("outbox.send_failed", queue=queue, tasks=len(batch))
+        observe.count("OutboxSendFailed", len(batch))
+        return 0
+    faults.point("outbox.after_send")
+    failed = len(answer.get("Failed", []))
+    if failed:
+        observe.count("OutboxSendFailed", failed)
+    return len(batch) - failed
+
+
+@dataclass(frozen=True, slots=True)
+class _Overdue:
+    id: UUID
+    queue: Queue
+    merchant_id: int
+    livemode: bool
+    subject: UUID
+    correlation: str
+
+
+def overdue(tx: Transaction, limit: int = RELAY_LIMIT) -> list[Task]:
+    """Claim work that should have been done by now, oldest first, and postpone its next turn.
+
+    Two relays at once claim different rows. The wait doubles with each send, up to an hour. Runs
+    as ``ivy_jobs``; send what it returns after the commit.
+    """
+    rows = tx.rows(_Overdue, _OVERDUE, limit=limit)
+    return [
+        Task(row.id, row.queue, Tenant(row.merchant_id, row.livemode), row.subject, row.correlation)
+        for row in rows
+    ]
+
+
+def oldest_age_seconds(tx: Transaction) -> float:
+    """Return the age of the oldest promise not kept yet; 0 when there is none."""
+    age: Any = tx.value(_OLDEST)
+    return float(age)
+
+
+_OVERDUE: LiteralString = """
+    UPDATE outbox
+    SET sends = sends + 1,
+        next_send_at = now() + least(interval '1 minute' * power(2, least(sends, 6)),
+                                     interval '1 hour')
+    WHERE id IN (
+        SELECT id FROM outbox
+        WHERE next_send_at <= now()
+        ORDER BY next_send_at
+        LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED)
+    RETURNING id, queue, merchant_id, livemode, subject, correlation
+"""
+
+_OLDEST: LiteralString = """
+    SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::double precision FROM outbox
+"""

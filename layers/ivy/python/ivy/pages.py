@@ -1,0 +1,82 @@
+"""Lists: newest first, one page at a time, stable while new objects arrive.
+
+An id carries its moment of creation, so a page is a range of ids and the filters on ``created_at``
+are bounds of that range: one index serves them all, and page 10,000 costs what page 1 does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Generic, Literal, Protocol, TypeVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from ivy import ids
+from ivy.models import Input, Object
+
+MAX_PAGE = 100
+DEFAULT_PAGE = 10
+
+Item = TypeVar("Item")
+
+_FIRST_ID = UUID(int=0)
+_LAST_ID = UUID(int=(1 << 128) - 1)
+
+Cursor = Annotated[UUID, ids.Prefix("cur")]
+
+
+class Page(Input):
+    """The query of a list."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    cursor: Annotated[Cursor | None, Field(description="`next_cursor` of the page before.")] = None
+    created_gt: Annotated[AwareDatetime | None, Field(alias="created_at[gt]")] = None
+    created_gte: Annotated[AwareDatetime | None, Field(alias="created_at[gte]")] = None
+    created_lt: Annotated[AwareDatetime | None, Field(alias="created_at[lt]")] = None
+    created_lte: Annotated[AwareDatetime | None, Field(alias="created_at[lte]")] = None
+
+    def bounds(self) -> tuple[UUID, UUID]:
+        """Return the lowest id wanted, and the id below which the page starts."""
+        lowest = max(
+            _FIRST_ID if self.created_gte is None else ids.first_at(self.created_gte),
+            _FIRST_ID if self.created_gt is None else _after(self.created_gt),
+        )
+        below = min(
+            _LAST_ID if self.cursor is None else self.cursor,
+            _LAST_ID if self.created_lt is None else ids.first_at(self.created_lt),
+            _LAST_ID if self.created_lte is None else _after(self.created_lte),
+        )
+        return lowest, below
+
+
+def _after(moment: datetime) -> UUID:
+    """Return the first id of the millisecond that follows a moment."""
+    return UUID(int=ids.first_at(moment).int + (1 << 80))
+
+
+class Listing(Object, Generic[Item]):
+    """One page. ``next_cursor`` leads to the next while ``has_more`` is true."""
+
+    object: Literal["list"] = "list"
+    data: list[Item]
+    has_more: bool
+    next_cursor: Cursor | None
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> UUID: ...
+
+
+Found = TypeVar("Found", bound=_Identified)
+
+
+def listing(shape: type[Found], found: Sequence[Found], limit: int) -> Listing[Found]:
+    """Return a page from up to ``limit + 1`` rows; the extra one says that there are more."""
+    data = list(found[:limit])
+    more = len(found) > limit
+    return Listing[shape](  # type: ignore[valid-type]  # the schema names the item at run time
+        data=data, has_more=more, next_cursor=data[-1].id if more else None
+    )

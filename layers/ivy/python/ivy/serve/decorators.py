@@ -1,0 +1,93 @@
+"""The decorators: they turn a typed function into a declaration that can run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ivy.callers import Scope
+from ivy.errors import Problem
+from ivy.needs import Need
+from ivy.serve.authorizing import AuthorizerHandler
+from ivy.serve.declaration import FUNCTION_TIMEOUT_SECONDS, MEMORY_MB
+from ivy.serve.http import Endpoint
+from ivy.serve.queues import QueueConsumer
+from ivy.serve.schedules import ScheduledJob
+
+
+def endpoint(
+    route: str,
+    *,
+    status: int = 200,
+    scope: Scope | None = None,
+    public: bool = False,
+    idempotent: bool = False,
+    errors: tuple[type[Problem], ...] = (),
+    uses: tuple[Need, ...] = (),
+    memory_mb: int = MEMORY_MB,
+) -> Callable[[Callable[..., Any]], Endpoint]:
+    """Declare an HTTP endpoint.
+
+    Args:
+        route: ``"POST /v1/charges"``; parameters of the path in braces.
+        status: The status of a successful answer.
+        scope: What the credential must be allowed to do; None needs only a valid credential.
+        public: Whether the route is open to everyone.
+        idempotent: Whether ``Idempotency-Key`` is required; every POST that moves money says so.
+        errors: What the function can raise beyond what every route can.
+        uses: The resources it touches.
+        memory_mb: Lambda memory, and with it CPU.
+    """
+    method, _, path = route.partition(" ")
+
+    def declare(function: Callable[..., Any]) -> Endpoint:
+        return Endpoint(
+            function=function,
+            uses=uses,
+            memory_mb=memory_mb,
+            method=method,
+            path=path,
+            status=status,
+            scope=scope,
+            idempotent=idempotent,
+            public=public,
+            errors=errors,
+        )
+
+    return declare
+
+
+def consumer(
+    queue: str, *, uses: tuple[Need, ...] = ()
+) -> Callable[[Callable[..., Any]], QueueConsumer]:
+    """Declare the consumer of a queue; the queue and its dead-letter queue come with it."""
+
+    def declare(function: Callable[..., Any]) -> QueueConsumer:
+        return QueueConsumer(function=function, uses=uses, queue=queue)
+
+    return declare
+
+
+def job(
+    schedule: str | None,
+    *,
+    uses: tuple[Need, ...] = (),
+    timeout_seconds: int = FUNCTION_TIMEOUT_SECONDS,
+) -> Callable[[Callable[..., Any]], ScheduledJob]:
+    """Declare work that a schedule starts, or the deployment when there is no schedule."""
+
+    def declare(function: Callable[..., Any]) -> ScheduledJob:
+        return ScheduledJob(
+            function=function, uses=uses, schedule=schedule, timeout_seconds=timeout_seconds
+        )
+
+    return declare
+
+
+def authorizer(*, uses: tuple[Need, ...] = ()) -> Callable[[Callable[..., Any]], AuthorizerHandler]:
+    """Declare the authoriser that stands before every route that is not public."""
+
+    def declare(function: Callable[..., Any]) -> AuthorizerHandler:
+        return AuthorizerHandler(function=function, uses=uses)
+
+    return declare

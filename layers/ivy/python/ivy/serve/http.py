@@ -1,0 +1,199 @@
+"""HTTP endpoints: each is a one-route FastAPI application behind Mangum.
+
+What FastAPI would get wrong or slow is done around it: a body is checked to be strict JSON before
+it is parsed, a credential is checked before a body is looked at, functions run without hopping to
+a thread, and answers are bytes made once, so that what is stored for a replay is what was sent.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel
+
+from ivy import errors, observe, outbox
+from ivy.database import Transaction, database
+from ivy.idempotency import Answer
+from ivy.pages import Page
+from ivy.serve import problems
+from ivy.serve.declaration import Route
+from ivy.serve.injection import parameters
+from ivy.serve.once import Given, once
+from ivy.serve.requests import Incoming, check
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request, Response
+    from mangum import Mangum
+
+JSON = "application/json"
+
+_incoming: ContextVar[Incoming] = ContextVar("incoming")
+_cold = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint(Route):
+    """An HTTP endpoint that is its own Lambda handler."""
+
+    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        """Answer one request from API Gateway. Never raises."""
+        started = time.perf_counter()
+        incoming = Incoming.from_event(event)
+        observe.correlate(incoming.request_id)
+        try:
+            check(self, incoming)
+            _incoming.set(incoming)
+            answer: dict[str, Any] = self._mangum(event, context)
+        except Exception as error:  # noqa: BLE001 - nothing leaves but a documented answer
+            answer = _without_framework(problems.from_exception(error), incoming)
+        self._report(incoming, answer["statusCode"], time.perf_counter() - started)
+        return answer
+
+    @cached_property
+    def _mangum(self) -> Mangum:
+        from fastapi import FastAPI  # noqa: PLC0415 - reading a declaration costs no framework
+        from mangum import Mangum  # noqa: PLC0415 - same
+
+        app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+        self.register(app)
+        return Mangum(app, lifespan="off", text_mime_types=["text/", JSON, problems.MEDIA_TYPE])
+
+    def register(self, app: FastAPI, **documentation: Any) -> None:
+        """Add this endpoint's route to an application: its own, or the one that documents all."""
+        from fastapi.exceptions import RequestValidationError  # noqa: PLC0415 - same as above
+
+        app.add_exception_handler(RequestValidationError, self._refuse_invalid)
+        app.add_api_route(
+            self.path,
+            self._coroutine(),
+            methods=[self.method],
+            status_code=self.status,
+            response_model=parameters(self.function).returns,
+            **documentation,
+        )
+
+    def _coroutine(self) -> Any:
+        """Return what FastAPI calls: the request's parameters alone, validated, on no thread."""
+        from fastapi import Query, Response  # noqa: PLC0415 - same as above
+
+        def typed(parameter: inspect.Parameter) -> inspect.Parameter:
+            if isinstance(parameter.annotation, type) and issubclass(parameter.annotation, Page):
+                return parameter.replace(annotation=Annotated[parameter.annotation, Query()])
+            return parameter
+
+        async def call(**values: Any) -> Response:
+            return self._respond(_incoming.get(), values)
+
+        call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # read by FastAPI
+            [typed(parameter) for parameter in parameters(self.function).request],
+            return_annotation=Response,
+        )
+        call.__name__ = self.name.replace("/", "_")
+        call.__doc__ = self.function.__doc__
+        return call
+
+    def _respond(self, incoming: Incoming, values: dict[str, Any]) -> Response:
+        from fastapi import Response  # noqa: PLC0415 - same as above
+
+        try:
+            given = self._run(incoming, values)
+        except Exception as error:  # noqa: BLE001 - logged here, rendered as a documented error
+            return _problem_response(problems.from_exception(error), incoming)
+        headers = _headers(incoming)
+        if given.replayed:
+            headers["Idempotent-Replayed"] = "true"
+        return Response(given.answer.body, given.answer.status, headers, JSON)
+
+    def _run(self, incoming: Incoming, values: dict[str, Any]) -> Given:
+        """Call the function with what it asks for, in a transaction where it asks for one."""
+        wanted = parameters(self.function)
+
+        def work(tx: Transaction | None = None) -> Answer:
+            given = wanted.fill(
+                transaction=tx,
+                caller=incoming.caller,
+                database=None if tx else database() if wanted.opens_transactions else None,
+            )
+            return self._answer(self.function(**given, **values))
+
+        if self.idempotent:
+            return once(incoming.authenticated, incoming.idempotency_key(self), work)
+        if Transaction not in wanted.injected:
+            return Given(work(), replayed=False)
+        tenant = incoming.caller.tenant if incoming.caller else None
+        with database().transaction(tenant) as tx:
+            answer = work(tx)
+        outbox.send(tx.after_commit)
+        return Given(answer, replayed=False)
+
+    def _answer(self, result: Any) -> Answer:
+        body = result.model_dump_json().encode() if isinstance(result, BaseModel) else b""
+        return Answer(self.status, body)
+
+    async def _refuse_invalid(self, _request: Request, error: Exception) -> Response:
+        found: Any = error
+        return _problem_response(problems.from_validation(found.errors()), _incoming.get())
+
+    def _report(self, incoming: Incoming, status: int, seconds: float) -> None:
+        """Log the request in one line and count it."""
+        global _cold  # noqa: PLW0603 - a cold start is a fact about the process
+        milliseconds = round(seconds * 1000, 1)
+        observe.line(
+            "request",
+            route=f"{self.method} {self.path}",
+            status=status,
+            duration_ms=milliseconds,
+            request_id=incoming.request_id,
+            merchant=f"mer_{incoming.caller.merchant.hex}" if incoming.caller else None,
+            cold_start=_cold,
+        )
+        observe.count("Latency", milliseconds, unit="Milliseconds", route=self.name)
+        if status >= errors.Internal.status:
+            observe.count("ServerErrors", route=self.name)
+        _cold = False
+
+
+def _headers(incoming: Incoming) -> dict[str, str]:
+    return {"Request-Id": incoming.request_id, "Cache-Control": "no-store"}
+
+
+def _problem_headers(problem: errors.Problem, incoming: Incoming) -> dict[str, str]:
+    headers = _headers(incoming)
+    if problem.retry_after_seconds is not None:
+        headers["Retry-After"] = str(problem.retry_after_seconds)
+    return headers
+
+
+def _problem_body(problem: errors.Problem, incoming: Incoming) -> bytes:
+    return problems.body(
+        problem,
+        base_url=incoming.base_url,
+        instance=incoming.path,
+        request_id=incoming.request_id,
+    )
+
+
+def _problem_response(problem: errors.Problem, incoming: Incoming) -> Response:
+    from fastapi import Response  # noqa: PLC0415 - same as above
+
+    return Response(
+        _problem_body(problem, incoming),
+        problem.status,
+        _problem_headers(problem, incoming),
+        problems.MEDIA_TYPE,
+    )
+
+
+def _without_framework(problem: errors.Problem, incoming: Incoming) -> dict[str, Any]:
+    """Return the gateway's form of a problem found before the framework was asked."""
+    return {
+        "statusCode": problem.status,
+        "headers": _problem_headers(problem, incoming) | {"Content-Type": problems.MEDIA_TYPE},
+        "body": _problem_body(problem, incoming).decode(),
+        "isBase64Encoded": False,
+    }

@@ -1,0 +1,180 @@
+"""What is checked about a request before its fields are: who, how large, is it JSON at all."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from ivy import access, errors, idempotency
+from ivy.callers import Caller
+from ivy.database import Tenant
+
+if TYPE_CHECKING:
+    from ivy.serve.declaration import Route
+
+MAX_BODY_BYTES = 256 * 1024
+MAX_DEPTH = 20
+MODE_HEADER = "ivy-mode"
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One request as API Gateway hands it over, in the parts that are used."""
+
+    request_id: str
+    path: str
+    base_url: str
+    source_ip: str
+    headers: dict[str, str]
+    body: bytes
+    caller: Caller | None
+    allowed_ips: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def from_event(cls, event: dict[str, Any]) -> Incoming:
+        """Read a REST proxy event. Header names become lower case."""
+        context = event.get("requestContext") or {}
+        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        principal = context.get("authorizer") or {}
+        path = str(event.get("path", ""))
+        return cls(
+            request_id=str(context.get("requestId", "")),
+            path=path,
+            base_url=_base_url(headers, str(context.get("path", path)).removesuffix(path)),
+            source_ip=str((context.get("identity") or {}).get("sourceIp", "")),
+            headers=headers,
+            body=_body(event),
+            caller=_caller(principal, headers) if "merchant_id" in principal else None,
+            allowed_ips=tuple(principal.get("allowed_ips", "").split()),
+        )
+
+    @property
+    def authenticated(self) -> Caller:
+        """The caller of a route that is not public."""
+        if self.caller is None:
+            raise errors.CredentialMissing
+        return self.caller
+
+    def json(self) -> Any:
+        """Return the parsed body, {} when there is none.
+
+        Raises:
+            BodyMalformed: Not JSON, a duplicate key, a number that JSON does not have, or more
+                nesting than any real request has.
+        """
+        if not self.body:
+            return {}
+        try:
+            parsed = json.loads(self.body, object_pairs_hook=_unique, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise errors.BodyMalformed(f"The body is not valid JSON: {error}.") from error
+        if _depth(parsed) > MAX_DEPTH:
+            raise errors.BodyMalformed(f"The body is nested deeper than {MAX_DEPTH} levels.")
+        return parsed
+
+    def idempotency_key(self, route: Route) -> idempotency.Key:
+        """Return the request's idempotency key; raises when it has none or a bad one."""
+        return idempotency.key(
+            self.headers.get("idempotency-key"),
+            method=route.method,
+            route=route.path,
+            path=self.path,
+            body=self.json(),
+        )
+
+
+def check(route: Route, incoming: Incoming) -> None:
+    """Refuse what no field needs to be looked at for, most general first.
+
+    Raises:
+        BodyTooLarge, CredentialMissing, AddressRefused, ScopeMissing, MediaTypeUnsupported,
+        BodyMalformed, IdempotencyKeyMissing, IdempotencyKeyInvalid.
+    """
+    if len(incoming.body) > MAX_BODY_BYTES:
+        raise errors.BodyTooLarge
+    if not route.public:
+        caller = incoming.authenticated
+        if not access.address_allowed(incoming.source_ip, incoming.allowed_ips):
+            raise errors.AddressRefused(f"{incoming.source_ip} is not on the key's allow-list.")
+        if route.scope is not None:
+            caller.demand(route.scope)
+    if incoming.body:
+        media_type = incoming.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise errors.MediaTypeUnsupported(f"Not {media_type or 'a body without a type'}.")
+        incoming.json()
+    if route.idempotent:
+        incoming.idempotency_key(route)
+
+
+def _body(event: dict[str, Any]) -> bytes:
+    text = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return str(text).encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return b"\xff"  # not JSON, and refused as such
+
+
+def _base_url(headers: dict[str, str], stage_path: str) -> str:
+    scheme = headers.get("x-forwarded-proto", "http").partition(",")[0].strip()
+    return f"{scheme}://{headers.get('host', '')}{stage_path}"
+
+
+def _caller(principal: dict[str, Any], headers: dict[str, str]) -> Caller:
+    """Read the authoriser's context. A person chooses the mode; a key carries its own."""
+    user = principal.get("user")
+    livemode = principal["livemode"] == "true"
+    if user:
+        livemode = headers.get(MODE_HEADER, "test").lower() == "live"
+    return Caller(
+        tenant=Tenant(int(principal["merchant_id"]), livemode),
+        merchant=UUID(hex=principal["merchant"]),
+        scopes=frozenset(principal["scopes"].split()),
+        credential=UUID(hex=principal["credential"]) if principal.get("credential") else None,
+        user=UUID(hex=user) if user else None,
+    )
+
+
+def context_of(recognised: access.Recognised) -> dict[str, str]:
+    """Return the authoriser's context of a caller: what ``from_event`` reads back."""
+    caller = recognised.caller
+    return {
+        "merchant_id": str(caller.tenant.merchant_id),
+        "merchant": caller.merchant.hex,
+        "livemode": str(caller.tenant.livemode).lower(),
+        "scopes": " ".join(sorted(caller.scopes)),
+        "credential": caller.credential.hex if caller.credential else "",
+        "user": caller.user.hex if caller.user else "",
+        "allowed_ips": " ".join(recognised.allowed_ips),
+    }
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key appears twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _depth(value: Any) -> int:
+    """Return how deep a parsed body nests, without recursion."""
+    deepest, level = 0, [value]
+    while level:
+        deepest += 1
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+    return deepest

@@ -1,0 +1,66 @@
+"""Configuration: one frozen model, read from the environment once, when first asked for.
+
+``infra/needs.py`` writes these variables; a function that did not declare a need has no value for
+it, and asking for one fails with the name of what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class SettingsError(RuntimeError):
+    """The environment does not say what the function needs; the message is the fix."""
+
+
+class Settings(BaseModel):
+    """What a deployment tells its functions."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    target: Literal["local", "aws"] = "aws"
+    database_secret: str | None = None
+    database_host: str | None = None
+    role_secrets: dict[str, str] | None = None
+    access_secret: str | None = None
+    idempotency_table: str | None = None
+    charges_queue_url: str | None = None
+
+    def required(self, name: str) -> Any:
+        """Return a setting, or fail with the variable to set and the need that sets it."""
+        value = getattr(self, name)
+        if value is None:
+            raise SettingsError(
+                f"IVY_{name.upper()} is not set: the function does not declare the need that "
+                f"provides it (uses=...), or infra/needs.py does not map it."
+            )
+        return value
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Return the settings that an environment holds, or fail naming each wrong variable."""
+    values: dict[str, Any] = {
+        name: environment[f"IVY_{name.upper()}"]
+        for name in Settings.model_fields
+        if environment.get(f"IVY_{name.upper()}")
+    }
+    try:
+        if "role_secrets" in values:
+            values["role_secrets"] = json.loads(values["role_secrets"])
+        return Settings(**values)
+    except (ValidationError, json.JSONDecodeError) as error:
+        raise SettingsError(f"The IVY_* variables are not usable: {error}") from error
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process."""
+    return read(os.environ)
