@@ -7,6 +7,8 @@ looks like a card number.
 from __future__ import annotations
 
 import os
+import sys
+import traceback
 from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -45,8 +47,26 @@ def line(message: str, **fields: Any) -> None:
 
 
 def failure(message: str, **fields: Any) -> None:
-    """Log the exception being handled. The caller is told a code; the text stays here."""
-    logger().exception(message, extra={"correlation_id": correlation_id(), **fields})
+    """Log the exception being handled: its kind, its own words, and where it came from.
+
+    The caller is told a code; the text stays here. Of a database error only the server's first
+    line is kept, because its details quote the row.
+    """
+    error = sys.exc_info()[1]
+    diagnosis = getattr(error, "diag", None)
+    logger().error(
+        message,
+        extra={
+            "correlation_id": correlation_id(),
+            "error": type(error).__name__,
+            "detail": str(getattr(diagnosis, "message_primary", None) or error),
+            "stack": [
+                f"{frame.filename}:{frame.lineno} {frame.name}"
+                for frame in traceback.extract_tb(error.__traceback__ if error else None)
+            ],
+            **fields,
+        },
+    )
 
 
 def count(metric: str, value: float = 1, unit: Unit = "Count", **dimensions: str) -> None:

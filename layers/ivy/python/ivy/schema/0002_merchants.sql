@@ -74,6 +74,7 @@ CREATE POLICY own ON api_keys TO ivy_app USING (merchant_id = current_merchant()
 CREATE POLICY known ON api_keys TO ivy_app USING (hash = presented());
 
 GRANT SELECT, INSERT ON merchants, users, members, api_keys TO ivy_app;
+GRANT USAGE ON SEQUENCE merchants_id_seq TO ivy_app;
 GRANT UPDATE (last_used_at, revoked_at, expires_at) ON api_keys TO ivy_app;
 
 CREATE POLICY every ON merchants FOR SELECT TO ivy_jobs, ivy_read USING (true);

@@ -115,7 +115,7 @@ CREATE TABLE accounts (
 COMMENT ON COLUMN accounts.balance IS 'Sum of all legs with journal.xid < rollup.watermark. Debit positive.';
 
 CREATE TABLE rollup (
-    only      boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single    boolean PRIMARY KEY DEFAULT true CHECK (single),
     watermark bigint  NOT NULL
 );
 INSERT INTO rollup (watermark) VALUES (0);
@@ -147,7 +147,7 @@ CREATE POLICY own ON journal TO ivy_app
 CREATE POLICY every ON journal FOR SELECT TO ivy_jobs, ivy_read USING (true);
 CREATE POLICY own ON accounts TO ivy_app USING (number / 10000000 = current_merchant());
 CREATE POLICY every ON accounts TO ivy_jobs USING (true);
-CREATE POLICY every ON accounts FOR SELECT TO ivy_read USING (true);
+CREATE POLICY reading ON accounts FOR SELECT TO ivy_read USING (true);
 
 GRANT SELECT ON chart, posting_kinds, rollup, entries TO ivy_app, ivy_jobs, ivy_read;
 GRANT SELECT, INSERT ON journal TO ivy_app;

@@ -64,7 +64,7 @@ CREATE POLICY own ON outbox TO ivy_app
 CREATE POLICY every ON idempotency_keys TO ivy_jobs USING (true);
 CREATE POLICY every ON outbox TO ivy_jobs USING (true);
 CREATE POLICY every ON events FOR SELECT TO ivy_jobs, ivy_read USING (true);
-CREATE POLICY every ON outbox FOR SELECT TO ivy_read USING (true);
+CREATE POLICY reading ON outbox FOR SELECT TO ivy_read USING (true);
 
 GRANT SELECT, INSERT ON idempotency_keys TO ivy_app;
 GRANT UPDATE (status, body) ON idempotency_keys TO ivy_app;

@@ -173,7 +173,7 @@ def _problem_body(problem: errors.Problem, incoming: Incoming) -> bytes:
     return problems.body(
         problem,
         base_url=incoming.base_url,
-        instance=incoming.path,
+        instance=incoming.instance,
         request_id=incoming.request_id,
     )
 

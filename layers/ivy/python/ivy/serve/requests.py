@@ -27,6 +27,7 @@ class Incoming:
 
     request_id: str
     path: str
+    instance: str
     base_url: str
     source_ip: str
     headers: dict[str, str]
@@ -41,10 +42,12 @@ class Incoming:
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         principal = context.get("authorizer") or {}
         path = str(event.get("path", ""))
+        instance = str(context.get("path", path))
         return cls(
             request_id=str(context.get("requestId", "")),
             path=path,
-            base_url=_base_url(headers, str(context.get("path", path)).removesuffix(path)),
+            instance=instance,
+            base_url=_base_url(headers, instance.removesuffix(path)),
             source_ip=str((context.get("identity") or {}).get("sourceIp", "")),
             headers=headers,
             body=_body(event),
