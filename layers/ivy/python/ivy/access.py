@@ -15,7 +15,7 @@ from ivy import credentials, errors, ids, ledger
 from ivy.callers import Caller, Scope
 from ivy.database import Tenant, Transaction
 from ivy.errors import FieldError
-from ivy.models import Input, Object, ShortText, Text, Time
+from ivy.models import Input, Object, ShortText, Text, Time, example
 
 MAX_ACCOUNTS_PER_PERSON = 100
 
@@ -49,6 +49,13 @@ _EURO_COUNTRIES = frozenset({
 class Registration(Input):
     """A person and the business they open an account for."""
 
+    model_config = example(
+        email="ada@example.com",
+        password="four words nobody guesses",
+        business_name="Analytical Engines",
+        country="US",
+    )
+
     email: EmailAddress
     password: Password
     business_name: ShortText
@@ -68,6 +75,8 @@ class Registration(Input):
 
 class Login(Input):
     """A person's e-mail address and password."""
+
+    model_config = example(email="ada@example.com", password="four words nobody guesses")
 
     email: EmailAddress
     password: Annotated[str, StringConstraints(min_length=1, max_length=128)]

@@ -12,7 +12,7 @@ from ivy import credentials, errors, ids, pages
 from ivy.callers import Caller, Scope
 from ivy.database import Transaction
 from ivy.errors import FieldError
-from ivy.models import Input, Object, ShortText, Time
+from ivy.models import Input, Object, ShortText, Time, example
 
 MAX_ALLOWED_NETWORKS = 20
 
@@ -21,6 +21,8 @@ Mode = Literal["test", "live"]
 
 class NewApiKey(Input):
     """A key to make."""
+
+    model_config = example(name="Checkout server", mode="test", kind="secret")
 
     name: ShortText
     mode: Mode = "test"

@@ -22,13 +22,31 @@ from ivy.connectors.simulated import SimulatedAcquirer
 from ivy.database import Tenant, Transaction
 from ivy.errors import FieldError
 from ivy.ledger import Chart, credit, debit
-from ivy.models import AmountMinor, CurrencyCode, Input, LongText, Metadata, Object, Text, Time
+from ivy.models import (
+    AmountMinor,
+    CurrencyCode,
+    Input,
+    LongText,
+    Metadata,
+    Object,
+    Text,
+    Time,
+    example,
+)
 
 Status = Literal["pending", "succeeded", "failed"]
 
 
 class NewCharge(Input):
     """A charge to make."""
+
+    model_config = example(
+        amount=10000,
+        currency="USD",
+        payment_method="tok_visa",
+        description="INV-7",
+        metadata={"order": "1042"},
+    )
 
     amount: AmountMinor
     currency: CurrencyCode
@@ -49,6 +67,31 @@ class NewCharge(Input):
 
 class Charge(Object):
     """A payment from a customer to the merchant; amounts in minor units of ``currency``."""
+
+    model_config = example(
+        id="ch_019ab2c4d5e67f8091a2b3c4d5e6f708",
+        object="charge",
+        livemode=False,
+        created_at="2026-11-24T09:30:00.000Z",
+        amount=10000,
+        currency="USD",
+        exponent=2,
+        status="succeeded",
+        amount_captured=10000,
+        amount_refunded=0,
+        disputed=False,
+        fee=320,
+        net=9680,
+        available_on="2026-11-27",
+        failure_code=None,
+        decline_code=None,
+        payment_method="tok_visa",
+        description="INV-7",
+        statement_descriptor=None,
+        metadata={"order": "1042"},
+        ledger_transaction="ltx_019ab2c4d7117a3c9e55d02f8b1c4e6a",
+        version=2,
+    )
 
     id: ids.ChargeId
     object: Literal["charge"] = "charge"

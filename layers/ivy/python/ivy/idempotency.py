@@ -45,6 +45,7 @@ class Answer:
 
     status: int
     body: bytes
+    media_type: str = "application/json"
 
 
 def key(header: str | None, *, method: str, route: str, path: str, body: Any) -> Key:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from ivy import errors, ids, money
 from ivy.database import Tenant, Transaction
-from ivy.models import Object, Time
+from ivy.models import Object, Time, example
 
 MAX_LEGS = 4
 _OWNER = 10_000_000
@@ -153,6 +153,24 @@ class Balance(Object):
     ``disputed`` are held back; ``in_transit`` has left and is not confirmed by the bank.
     """
 
+    model_config = example(
+        object="balance",
+        livemode=False,
+        as_of="2026-11-24",
+        known_at="2026-11-24T09:31:00.000Z",
+        balances=[
+            {
+                "currency": "USD",
+                "exponent": 2,
+                "pending": 9680,
+                "available": 0,
+                "reserved": 0,
+                "disputed": 0,
+                "in_transit": 0,
+            }
+        ],
+    )
+
     object: Literal["balance"] = "balance"
     livemode: bool
     as_of: date
@@ -211,6 +229,44 @@ class Entry(Object):
 
 class LedgerTransaction(Object):
     """One balanced transaction; its entries sum to zero."""
+
+    model_config = example(
+        id="ltx_019ab2c4d7117a3c9e55d02f8b1c4e6a",
+        object="ledger_transaction",
+        livemode=False,
+        created_at="2026-11-24T09:30:00.120Z",
+        kind="charge.captured",
+        source="ch_019ab2c4d5e67f8091a2b3c4d5e6f708",
+        currency="USD",
+        exponent=2,
+        value_on="2026-11-24",
+        entries=[
+            {
+                "account": "acquirer_receivable:simulated",
+                "number": 8400110,
+                "direction": "debit",
+                "amount": 9820,
+            },
+            {
+                "account": "expense:processor",
+                "number": 8400510,
+                "direction": "debit",
+                "amount": 180,
+            },
+            {
+                "account": "income:processing",
+                "number": 8400410,
+                "direction": "credit",
+                "amount": -320,
+            },
+            {
+                "account": "merchant:pending",
+                "number": 10018400210,
+                "direction": "credit",
+                "amount": -9680,
+            },
+        ],
+    )
 
     id: ids.LedgerTransactionId
     object: Literal["ledger_transaction"] = "ledger_transaction"

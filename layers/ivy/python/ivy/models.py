@@ -1,7 +1,8 @@
 """What every request body, query and answer has in common."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +21,11 @@ from ivy import money
 METADATA_PAIRS = 50
 
 
+def example(**fields: Any) -> ConfigDict:
+    """Return the configuration of a model whose reference shows this example of it."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
+
+
 class Input(BaseModel):
     """Something a caller sends. A field we do not know is an error, not a surprise."""
 
@@ -30,6 +36,14 @@ class Object(BaseModel):
     """Something a caller gets."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An answer that is not JSON of ours: a page, a script, a report."""
+
+    body: bytes
+    media_type: str
 
 
 def _storable(text: str) -> str:

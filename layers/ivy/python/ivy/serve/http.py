@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from ivy import errors, observe, outbox
 from ivy.database import Transaction, database
 from ivy.idempotency import Answer
+from ivy.models import Document
 from ivy.pages import Page
 from ivy.serve import problems
 from ivy.serve.declaration import Route
@@ -64,7 +65,10 @@ class Endpoint(Route):
         return Mangum(app, lifespan="off", text_mime_types=["text/", JSON, problems.MEDIA_TYPE])
 
     def register(self, app: FastAPI, **documentation: Any) -> None:
-        """Add this endpoint's route to an application: its own, or the one that documents all."""
+        """Add this endpoint's route to an application: its own, or the one that documents all.
+
+        ``documentation`` is what FastAPI's ``add_api_route`` knows beyond the route itself.
+        """
         from fastapi.exceptions import RequestValidationError  # noqa: PLC0415 - same as above
 
         app.add_exception_handler(RequestValidationError, self._refuse_invalid)
@@ -73,7 +77,7 @@ class Endpoint(Route):
             self._coroutine(),
             methods=[self.method],
             status_code=self.status,
-            response_model=parameters(self.function).returns,
+            response_model=None,  # answers are bytes already; only the reference wants the model
             **documentation,
         )
 
@@ -107,7 +111,7 @@ class Endpoint(Route):
         headers = _headers(incoming)
         if given.replayed:
             headers["Idempotent-Replayed"] = "true"
-        return Response(given.answer.body, given.answer.status, headers, JSON)
+        return Response(given.answer.body, given.answer.status, headers, given.answer.media_type)
 
     def _run(self, incoming: Incoming, values: dict[str, Any]) -> Given:
         """Call the function with what it asks for, in a transaction where it asks for one."""
@@ -132,6 +136,8 @@ class Endpoint(Route):
         return Given(answer, replayed=False)
 
     def _answer(self, result: Any) -> Answer:
+        if isinstance(result, Document):
+            return Answer(self.status, result.body, result.media_type)
         body = result.model_dump_json().encode() if isinstance(result, BaseModel) else b""
         return Answer(self.status, body)
 

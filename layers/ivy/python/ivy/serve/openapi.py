@@ -1,0 +1,210 @@
+"""The API reference, derived from the declarations: OpenAPI 3.1 and the list of errors.
+
+Runs when the reference is built, never when a request is answered.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from ivy import errors
+from ivy.errors import Problem
+from ivy.serve.declaration import Route
+from ivy.serve.http import Endpoint
+from ivy.serve.injection import parameters
+from ivy.serve.problems import MEDIA_TYPE
+
+VERSION = "2026-12-01"
+
+_ALWAYS: tuple[type[Problem], ...] = (
+    errors.RequestInvalid,
+    errors.RateLimited,
+    errors.Internal,
+    errors.Unavailable,
+)
+_WITH_CREDENTIAL = (errors.CredentialMissing, errors.CredentialInvalid, errors.AddressRefused)
+_WITH_BODY = (errors.BodyMalformed, errors.BodyTooLarge, errors.MediaTypeUnsupported)
+_WITH_KEY = (
+    errors.IdempotencyKeyMissing,
+    errors.IdempotencyKeyInvalid,
+    errors.IdempotencyKeyInUse,
+    errors.IdempotencyKeyReused,
+)
+
+_DESCRIPTION = """\
+Every charge, fee, refund, settlement and payout is a balanced, dated, provable ledger entry.
+
+**Money** is an integer of minor units with an ISO 4217 currency: `10000` `USD` is 100.00.
+**Times** are RFC 3339 in UTC. **Unknown fields** are refused. **Errors** are
+`application/problem+json` with a stable `code`; every answer carries a `Request-Id`.
+
+Send `Authorization: Bearer <key or access token>`. A key carries its mode; with an access token
+choose it by `Ivy-Mode: test` or `live`. A `POST` that moves money needs an `Idempotency-Key`:
+the same key with the same request returns the same bytes and charges once.
+"""
+
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457 problem details.",
+    "required": [
+        "type",
+        "title",
+        "status",
+        "detail",
+        "instance",
+        "code",
+        "request_id",
+        "retryable",
+    ],
+    "properties": {
+        "type": {"type": "string", "description": "The documentation of `code`."},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "code": {"type": "string", "enum": [problem.code for problem in Problem.every()]},
+        "param": {"type": "string"},
+        "request_id": {"type": "string"},
+        "retryable": {"type": "boolean"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "detail"],
+                "properties": {
+                    "pointer": {"type": "string", "description": "RFC 6901."},
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+                "additionalProperties": False,
+            },
+        },
+    },
+    "additionalProperties": False,
+}
+
+_KEY_HEADER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "A value of your own, new for each new request.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    "example": "order-1042",
+}
+_REQUEST_ID = {
+    "Request-Id": {
+        "description": "Quote it when asking for help.",
+        "schema": {"type": "string"},
+    }
+}
+_REPLAYED = {
+    "Idempotent-Replayed": {
+        "description": "`true` when this is the answer to an earlier request with this key.",
+        "schema": {"type": "string", "enum": ["true"]},
+    }
+}
+
+
+def possible_errors(route: Route) -> tuple[type[Problem], ...]:
+    """Return every error that a route can answer with."""
+    found: list[type[Problem]] = [*route.errors, *_ALWAYS]
+    if not route.public:
+        found += _WITH_CREDENTIAL
+        if route.scope is not None:
+            found.append(errors.ScopeMissing)
+    if "{" in route.path:
+        found.append(errors.ResourceMissing)
+    if route.method != "GET":
+        found += _WITH_BODY
+    if route.idempotent:
+        found += _WITH_KEY
+    return tuple(dict.fromkeys(found))
+
+
+def specification(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of some endpoints."""
+    app = FastAPI(title="Ivy", version=VERSION, description=_DESCRIPTION)
+    for endpoint in endpoints:
+        endpoint.register(app, **_documentation(endpoint))
+    document: dict[str, Any] = app.openapi()
+    document["servers"] = [{"url": "/api"}]
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = {
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key (`ivy_sk_test_…`) or an access token.",
+        }
+    }
+    schemas = components.setdefault("schemas", {})
+    schemas["Problem"] = _PROBLEM
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    return document
+
+
+def _documentation(endpoint: Endpoint) -> dict[str, Any]:
+    summary, _, description = inspect.getdoc(endpoint.function).partition("\n\n")  # type: ignore[union-attr]  # each has one: lint demands it
+    extra: dict[str, Any] = {"security": [] if endpoint.public else [{"bearer": []}]}
+    if endpoint.idempotent:
+        extra["parameters"] = [_KEY_HEADER]
+    if endpoint.scope is not None:
+        description += f"\n\nNeeds the scope `{endpoint.scope}`."
+    return {
+        "summary": summary.rstrip("."),
+        "description": description.strip(),
+        "operation_id": endpoint.name.replace("/", "_"),
+        "tags": [endpoint.name.partition("/")[0].replace("_", " ")],
+        "responses": _responses(endpoint),
+        "openapi_extra": extra,
+    }
+
+
+def _responses(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
+    returns = parameters(endpoint.function).returns
+    success: dict[str, Any] = {
+        "description": HTTPStatus(endpoint.status).phrase,
+        "headers": _REQUEST_ID | (_REPLAYED if endpoint.idempotent else {}),
+    }
+    if isinstance(returns, type) and issubclass(returns, BaseModel):
+        success["model"] = returns
+    else:
+        success["content"] = {"*/*": {"schema": {"type": "string"}}}
+    responses: dict[int | str, dict[str, Any]] = {endpoint.status: success}
+    for problem in sorted(possible_errors(endpoint), key=lambda problem: problem.status):
+        response = responses.setdefault(problem.status, _error_response(problem.status))
+        response["content"][MEDIA_TYPE]["examples"][problem.code] = _example(problem)
+    return responses
+
+
+def _error_response(status: int) -> dict[str, Any]:
+    return {
+        "description": HTTPStatus(status).phrase,
+        "headers": _REQUEST_ID,
+        "content": {
+            MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+        },
+    }
+
+
+def _example(problem: type[Problem]) -> dict[str, Any]:
+    return {
+        "summary": problem.title,
+        "description": inspect.cleandoc(problem.__doc__ or ""),
+        "value": {
+            "type": f"/api/v1/docs/errors#{problem.code}",
+            "title": problem.title,
+            "status": problem.status,
+            "detail": problem.title,
+            "instance": "/api/v1/charges",
+            "code": problem.code,
+            "request_id": "6f1c1ce2-41f4-4e35-9d4c-5a6cf2a3a0d1",
+            "retryable": problem.retryable,
+        },
+    }
