@@ -1,9 +1,9 @@
 """The authoriser: who an API key or an access token speaks for."""
 
-from ivy import access
-from ivy.access import Recognised
+from ivy import recognition
 from ivy.database import Database
 from ivy.needs import Need
+from ivy.recognition import Recognised
 from ivy.serve import authorizer
 
 
@@ -11,4 +11,4 @@ from ivy.serve import authorizer
 def handler(database: Database, bearer: str) -> Recognised | None:
     """Look a credential up; a key with wrong check digits never reaches the database."""
     with database.transaction() as tx:
-        return access.recognise(tx, bearer)
+        return recognition.recognise(tx, bearer)

@@ -1,10 +1,9 @@
-"""People and programs coming in: registering, logging in, and being recognised."""
+"""People coming in: registering, logging in, and asking who they are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_address, ip_network
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from pydantic import Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
 from ivy import credentials, errors, ids, ledger
-from ivy.callers import Caller, Scope
+from ivy.callers import Caller
 from ivy.database import Tenant, Transaction
 from ivy.errors import FieldError
 from ivy.models import Input, Object, ShortText, Text, Time, example
@@ -51,7 +50,7 @@ class Registration(Input):
 
     model_config = example(
         email="ada@example.com",
-        password="four words nobody guesses",
+        password="four words nobody guesses",  # noqa: S106 - the reference's example
         business_name="Analytical Engines",
         country="US",
     )
@@ -76,7 +75,10 @@ class Registration(Input):
 class Login(Input):
     """A person's e-mail address and password."""
 
-    model_config = example(email="ada@example.com", password="four words nobody guesses")
+    model_config = example(
+        email="ada@example.com",
+        password="four words nobody guesses",  # noqa: S106 - the reference's example
+    )
 
     email: EmailAddress
     password: Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -328,113 +330,3 @@ def me(tx: Transaction, caller: Caller) -> Me:
         api_key=caller.credential,
         scopes=sorted(caller.scopes),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _KeyRow:
-    merchant_id: int
-    public_id: UUID
-    id: UUID
-    livemode: bool
-    scopes: list[str]
-    allowed_ips: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Recognised:
-    """A caller, and the networks their key may be used from (none: any)."""
-
-    caller: Caller
-    allowed_ips: tuple[str, ...] = ()
-
-
-def recognise(tx: Transaction, bearer: str) -> Recognised | None:
-    """Return whom a bearer credential speaks for; None when it is not, or no longer, valid.
-
-    Args:
-        tx: A transaction without a tenant.
-        bearer: What followed ``Bearer`` in the ``Authorization`` header.
-    """
-    if bearer.startswith("ivy_"):
-        return _recognise_key(tx, bearer) if credentials.well_formed(bearer) else None
-    return _recognise_person(tx, bearer)
-
-
-def _recognise_key(tx: Transaction, bearer: str) -> Recognised | None:
-    key_hash = credentials.api_key_hash(bearer)
-    tx.present(key_hash)
-    merchant_id = tx.value(_KEY_MERCHANT, hash=key_hash)
-    if merchant_id is None:
-        return None
-    tx.choose(Tenant(merchant_id, livemode=False))
-    key = tx.row(_KeyRow, _KEY, hash=key_hash)
-    if key is None:
-        return None
-    tx.run(_KEY_USED, id=key.id)
-    caller = Caller(
-        tenant=Tenant(key.merchant_id, key.livemode),
-        merchant=key.public_id,
-        scopes=frozenset(key.scopes),
-        credential=key.id,
-    )
-    return Recognised(caller, tuple(key.allowed_ips))
-
-
-def _recognise_person(tx: Transaction, bearer: str) -> Recognised | None:
-    claims = credentials.read_access_token(bearer)
-    if claims is None:
-        return None
-    user_id, merchant_id = UUID(hex=claims["sub"]), int(claims["merchant_id"])
-    tx.choose(Tenant(merchant_id, livemode=False))
-    role = tx.value(
-        "SELECT role FROM members WHERE user_id = %(user_id)s AND merchant_id = %(merchant_id)s",
-        user_id=user_id,
-        merchant_id=merchant_id,
-    )
-    if role is None:
-        return None
-    return Recognised(
-        Caller(
-            tenant=Tenant(merchant_id, livemode=False),
-            merchant=UUID(hex=claims["merchant"]),
-            scopes=ROLE_SCOPES[role],
-            user=user_id,
-        )
-    )
-
-
-def address_allowed(address: str, networks: tuple[str, ...]) -> bool:
-    """Say whether an IP address lies in one of some networks; no networks allow every address."""
-    return not networks or any(ip_address(address) in ip_network(n) for n in networks)
-
-
-_READ = frozenset({Scope.CHARGES_READ, Scope.BALANCE_READ, Scope.LEDGER_READ})
-_EVERYTHING = frozenset(str(scope) for scope in Scope)
-
-ROLE_SCOPES: dict[str, frozenset[str]] = {
-    "owner": _EVERYTHING,
-    "admin": _EVERYTHING,
-    "developer": frozenset(
-        {*_READ, Scope.CHARGES_WRITE, Scope.API_KEYS_READ, Scope.API_KEYS_WRITE}
-    ),
-    "finance": _READ,
-    "support": frozenset({Scope.CHARGES_READ}),
-    "auditor": frozenset({*_READ, Scope.API_KEYS_READ}),
-}
-"""What a person may do at a merchant, by role."""
-
-_KEY_MERCHANT = """
-    SELECT merchant_id FROM api_keys
-    WHERE hash = %(hash)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
-"""
-
-_KEY = """
-    SELECT merchant_id, public_id, api_keys.id, livemode, scopes, allowed_ips::text[] AS allowed_ips
-    FROM api_keys JOIN merchants ON merchants.id = merchant_id
-    WHERE hash = %(hash)s
-"""
-
-_KEY_USED = """
-    UPDATE api_keys SET last_used_at = now()
-    WHERE id = %(id)s AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
-"""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ivy import observe
-from ivy.access import Recognised
 from ivy.database import database
+from ivy.recognition import Recognised
 from ivy.serve.declaration import Authorizer
 from ivy.serve.requests import context_of
 

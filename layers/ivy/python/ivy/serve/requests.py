@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from ivy import access, errors, idempotency
+from ivy import errors, idempotency, recognition
 from ivy.callers import Caller
 from ivy.database import Tenant
 
@@ -101,7 +101,7 @@ def check(route: Route, incoming: Incoming) -> None:
         raise errors.BodyTooLarge
     if not route.public:
         caller = incoming.authenticated
-        if not access.address_allowed(incoming.source_ip, incoming.allowed_ips):
+        if not recognition.address_allowed(incoming.source_ip, incoming.allowed_ips):
             raise errors.AddressRefused(f"{incoming.source_ip} is not on the key's allow-list.")
         if route.scope is not None:
             caller.demand(route.scope)
@@ -144,7 +144,7 @@ def _caller(principal: dict[str, Any], headers: dict[str, str]) -> Caller:
     )
 
 
-def context_of(recognised: access.Recognised) -> dict[str, str]:
+def context_of(recognised: recognition.Recognised) -> dict[str, str]:
     """Return the authoriser's context of a caller: what ``from_event`` reads back."""
     caller = recognised.caller
     return {
