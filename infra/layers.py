@@ -56,7 +56,6 @@ PRUNED = (
     "aws_lambda_powertools/utilities/circuit_breaker",
     "aws_lambda_powertools/utilities/feature_flags",
     "aws_lambda_powertools/utilities/kafka",
-    "aws_lambda_powertools/utilities/parser",  # pydantic is used directly
 )
 PRUNED_SUFFIXES = (".pyi", ".pyx", ".pxd", ".c", ".h")
 KEPT_METADATA = ("METADATA", "entry_points.txt", "licenses")
