@@ -99,12 +99,11 @@ class Home:
             self.write("secrets", kept)
         return kept
 
-    def port(self, name: str) -> int:
-        """Return a port that is free now: the one used last time when possible."""
-        ports = self.read("ports")
-        chosen = free_port(int(ports.get(name) or PREFERRED_PORTS[name]))
-        if ports.get(name) != chosen:
-            self.write("ports", {**self.read("ports"), name: chosen})
+    def ports(self) -> dict[str, int]:
+        """Return a free port for each part: the one it had last time when possible."""
+        kept = PREFERRED_PORTS | self.read("ports")
+        chosen = {name: free_port(int(kept[name])) for name in PREFERRED_PORTS}
+        self.write("ports", chosen)
         return chosen
 
     def lock(self) -> IO[str] | None:

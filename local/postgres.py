@@ -36,6 +36,7 @@ START_SECONDS = 60.0
 """Long enough to replay the write-ahead log after a crash."""
 
 STOP_SECONDS = 30.0
+ORPHAN_SECONDS = 2.0
 MAX_CONNECTIONS = 200
 
 SETTINGS = {
@@ -254,16 +255,11 @@ def clear(data: Path) -> list[int]:
         one that was killed. PostgreSQL does not start beside either.
     """
     lock = data / "postmaster.pid"
-    ended = []
-    mine = processes.working_in(data)
     postmaster = _postmaster(lock)
-    if postmaster in mine:
+    ended = processes.working_in(data)
+    if postmaster in ended:
         processes.end(postmaster, ask=signal.SIGINT, grace_seconds=STOP_SECONDS)
-        ended.append(postmaster)
-    for pid in mine:
-        if processes.running(pid):
-            processes.end(pid, ask=signal.SIGQUIT, grace_seconds=processes.KILL_SECONDS)
-            ended.append(pid)
+    processes.end(*ended, ask=signal.SIGQUIT, grace_seconds=ORPHAN_SECONDS)
     with suppress(FileNotFoundError):
         lock.unlink()
     return ended

@@ -77,16 +77,17 @@ def running(pid: int) -> bool:
         return False
 
 
-def end(pid: int, *, ask: signal.Signals, grace_seconds: float) -> bool:
-    """Ask a process to stop, wait, and kill it when it does not.
+def end(*pids: int, ask: signal.Signals, grace_seconds: float) -> bool:
+    """Ask processes to stop, wait, and kill those that do not.
 
     Returns:
-        Whether it stopped by itself, so that its state is known to be whole.
+        Whether all stopped by themselves, so that their state is known to be whole.
     """
     for sign, patience in ((ask, grace_seconds), (signal.SIGKILL, KILL_SECONDS)):
-        with suppress(ProcessLookupError):
-            os.kill(pid, sign)
-        if _gone(pid, patience):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, sign)
+        if _gone(pids, patience):
             return sign is ask
     return False
 
@@ -121,9 +122,9 @@ def tail(log: Path, lines: int = 15) -> str:
         return ""
 
 
-def _gone(pid: int, patience_seconds: float) -> bool:
+def _gone(pids: Sequence[int], patience_seconds: float) -> bool:
     deadline = time.monotonic() + patience_seconds
-    while running(pid):
+    while any(running(pid) for pid in pids):
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)

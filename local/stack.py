@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -74,6 +75,7 @@ class LocalStack:
         self.progress = progress
         self.outside = Outside.read()
         self.facts: dict[str, Any] = {}
+        self._ports: dict[str, int] = {}
         self._lock: IO[str] | None = None
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="start")
         self._stopping = threading.Event()
@@ -95,6 +97,7 @@ class LocalStack:
             raise LocalError("This stack runs already.", "`ivy status` shows where.")
         self.home.forget("local")
         processes.remember(self.home.process("ivy"), os.getpid())
+        self._ports = self.home.ports()
         database = self._pool.submit(self._start_postgres)
         emulator = self._pool.submit(self._start_emulator)
         assembly = self._pool.submit(self._build)
@@ -174,7 +177,7 @@ class LocalStack:
             kept = self.home.secrets()
             self.postgres = Postgres(
                 data=self.home.cluster,
-                port=self.home.port("postgres"),
+                port=self._ports["postgres"],
                 passwords={role: kept[role] for role in ROLES},
                 listen=self.outside.listen,
                 log=self.home.log("postgres"),
@@ -193,7 +196,7 @@ class LocalStack:
         with self.progress.step("Start the AWS emulator") as step:
             record = self.home.process("emulator")
             emulator = Emulator(
-                self.home.emulator, self.home.port("emulator"), self.home.log("emulator"), record
+                self.home.emulator, self._ports["emulator"], self.home.log("emulator"), record
             )
             self.emulator = emulator
             emulator.start()
@@ -211,7 +214,7 @@ class LocalStack:
             self.home.secrets(),
             prefix=PREFIX,
             host=self.outside.database_host,
-            port=int(self.home.read("ports")["postgres"]),
+            port=self._ports["postgres"],
         )
 
     def migrate(self) -> None:
@@ -231,7 +234,7 @@ class LocalStack:
             if not gateways:
                 raise LocalError(f"No stack holds an {REST_API}.", "Look into infra/.")
             stage = f"{self.aws.endpoint}/_aws/execute-api/{gateways[0]}/{STAGE}"
-            self.front = FrontServer(Front(stage=stage), self.home.port("front"))
+            self.front = FrontServer(Front(stage=stage), self._ports["front"])
             self.front.start()
             step.note = f"http://localhost:{self.front.port}"
         return Api(f"http://127.0.0.1:{self.front.port}{API}")
@@ -284,10 +287,17 @@ def invoke(aws: Aws, name: str, event: dict[str, Any]) -> Any:
     result = json.loads(answer["Payload"].read() or b"null")
     if "FunctionError" in answer:
         log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
-        raise LocalError(
-            f"{name} failed: {json.dumps(result)}\n{log.strip()}", f"Look at `ivy logs {name}`."
-        )
+        raise LocalError(f"{name} failed: {_reason(log, result)}", f"Look at `ivy logs {name}`.")
     return result
+
+
+def _reason(log: str, result: Any) -> str:
+    """Return what went wrong: the exception a structured line holds, else the whole log."""
+    for line in log.splitlines():
+        with suppress(ValueError, TypeError, KeyError):
+            seen = json.loads(line)["stack_trace"]
+            return f"{seen['type']}: {seen['value']}"
+    return f"{json.dumps(result)}\n{log.strip()}"
 
 
 def _summary(answer: Any) -> str:
