@@ -31,6 +31,9 @@ INTEGRATION_TIMEOUT = Duration.seconds(29)
 AUTHORIZER_CACHE = Duration.seconds(60)
 """A revoked key may read for this long; routes that move money check it again themselves."""
 
+BEARER = "[Bb][Ee][Aa][Rr][Ee][Rr] .+"
+"""Anything else is answered as no credential at all, without starting a function."""
+
 RATE_PER_SECOND, BURST = 1000, 2000
 LOGIN_RATE_PER_SECOND, LOGIN_BURST = 50, 100
 """Public routes that change something hash a password: 46 MiB and a core for a moment."""
@@ -196,20 +199,21 @@ class ApiStack(Stack):
             self, function.construct_id, function_arn=arn, same_environment=True
         )
 
-    def _authorizer(self, functions: list[Function]) -> apigateway.RequestAuthorizer | None:
+    def _authorizer(self, functions: list[Function]) -> apigateway.TokenAuthorizer | None:
         for function, _ in declared(functions, Authorizer):
-            return apigateway.RequestAuthorizer(
+            return apigateway.TokenAuthorizer(
                 self,
                 "Authorizer",
                 authorizer_name=function.physical_name(self._target.prefix),
                 handler=self._by_name(function),
-                identity_sources=[apigateway.IdentitySource.header("Authorization")],
+                identity_source=apigateway.IdentitySource.header("Authorization"),
+                validation_regex=BEARER,
                 results_cache_ttl=AUTHORIZER_CACHE,
             )
         return None
 
     def _route(
-        self, function: Function, route: Route, authorizer: apigateway.RequestAuthorizer | None
+        self, function: Function, route: Route, authorizer: apigateway.TokenAuthorizer | None
     ) -> None:
         custom = apigateway.AuthorizationType.CUSTOM
         self.api.root.resource_for_path(route.path).add_method(

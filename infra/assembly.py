@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import App, DefaultStackSynthesizer, Environment, Stack
@@ -35,7 +36,13 @@ LOCAL_ASSETS = "ivy-assets"
 def assemble(target: Target, out: Path, functions: Path, build: Path | None) -> list[str]:
     """Write the assembly and return the stacks in deployment order."""
     build = build or layers.BUILD
-    app = application(target, out, read_functions(functions), layers.build(target.name, build), build)
+    app = application(
+        target, out, read_functions(functions), layers.build(target.name, build), build
+    )
+    if target.on_aws:
+        from infra import nag  # noqa: PLC0415 - thousands of rules that only this target loads
+
+        nag.check(app)
     return [stack.stack_name for stack in app.synth().stacks]
 
 
@@ -78,7 +85,7 @@ def application(
         **_placed(target),
     )
     order += [data, routes, workers, api, watch]
-    for earlier, later in zip(order, order[1:], strict=False):
+    for earlier, later in pairwise(order):
         later.add_stack_dependency(earlier)
     return app
 

@@ -65,7 +65,9 @@ class Function:
 
     def zipped(self, build: Path = BUILD) -> Path:
         """Write the function's zip, exactly one file, and return its path."""
-        return archive([(self.inside, self.source)], build / f"{self.inside.removesuffix('.py')}.zip")
+        return archive(
+            [(self.inside, self.source)], build / f"{self.inside.removesuffix('.py')}.zip"
+        )
 
 
 def read_functions(folder: Path = FUNCTIONS) -> list[Function]:

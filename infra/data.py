@@ -62,6 +62,25 @@ class DataStack(Stack):
             key=key,
             database_host=self.database.proxy_host if self.database else None,
         )
+        self._export()
+
+    def _export(self) -> None:
+        """Export what other stacks may import, whether or not a function does today.
+
+        An export that went away with its last importer would block the very deployment that
+        removes that importer, because this stack is updated first.
+        """
+        shared = self.shared
+        for name, secret in shared.secrets.items():
+            if name not in ("owner", "read"):
+                self.export_value(secret.secret_arn)
+        for queue in shared.queues.values():
+            self.export_value(queue.queue_arn)
+            self.export_value(queue.queue_url)
+        self.export_value(shared.table.table_arn)
+        self.export_value(shared.table.table_name)
+        if shared.key is not None:
+            self.export_value(shared.key.key_arn)
 
     def _encryption_key(self) -> kms.Key:
         return kms.Key(
@@ -80,7 +99,7 @@ class DataStack(Stack):
             secrets[role] = self._secret(
                 f"database/{role}", {"username": f"ivy_{role}"}, "password", key
             )
-        # Secrets Manager generates one value a secret, so the second comes from a secret of its own.
+        # Secrets Manager generates one value a secret: the second comes from a secret of its own.
         signing = self._secret("access/signing", {}, "signing_key", key)
         copied = signing.secret_value_from_json("signing_key").unsafe_unwrap()  # a reference
         secrets["access"] = self._secret("access", {"signing_key": copied}, "pepper", key)

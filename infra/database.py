@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
 from constructs import Construct
+
+from infra.network import POSTGRES_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +65,14 @@ class Database(Construct):
             retention=logs.RetentionDays.THREE_MONTHS,
             removal_policy=RemovalPolicy.RETAIN,
         )
+        self._group = ec2.SecurityGroup(
+            self,
+            "Group",
+            vpc=network.vpc,
+            description="Aurora and RDS Proxy: only functions get in, nothing gets out",
+            allow_all_outbound=False,
+        )
+        self._group.add_ingress_rule(network.functions, ec2.Port.tcp(POSTGRES_PORT), "Functions")
         self.cluster = rds.DatabaseCluster(
             self,
             "Cluster",
@@ -69,15 +80,13 @@ class Database(Construct):
             engine=ENGINE,
             default_database_name=DATABASE_NAME,
             credentials=rds.Credentials.from_secret(secrets["owner"]),
-            writer=rds.ClusterInstance.serverless_v2("Writer", **_instance()),
-            readers=[
-                rds.ClusterInstance.serverless_v2("Standby", scale_with_writer=True, **_instance())
-            ],
+            writer=_instance("Writer"),
+            readers=[_instance("Standby")],
             serverless_v2_min_capacity=CAPACITY_UNITS[0],
             serverless_v2_max_capacity=CAPACITY_UNITS[1],
             vpc=network.vpc,
             vpc_subnets=network.subnets,
-            security_groups=[network.database],
+            security_groups=[self._group],
             storage_encrypted=True,
             storage_encryption_key=key,
             iam_authentication=True,
@@ -110,16 +119,19 @@ class Database(Construct):
             secrets=[secrets["app"], secrets["jobs"]],
             vpc=network.vpc,
             vpc_subnets=network.subnets,
-            security_groups=[network.database],
+            security_groups=[self._group],
             require_tls=True,
             iam_auth=False,
         )
         return proxy.endpoint
 
 
-def _instance() -> dict[str, bool]:
-    return {
-        "enable_performance_insights": True,
-        "auto_minor_version_upgrade": True,
-        "publicly_accessible": False,
-    }
+def _instance(name: str) -> rds.IClusterInstance:
+    """An instance that is as large as the load asks; a standby grows with the writer."""
+    return rds.ClusterInstance.serverless_v2(
+        name,
+        enable_performance_insights=True,
+        auto_minor_version_upgrade=True,
+        publicly_accessible=False,
+        scale_with_writer=True if name == "Standby" else None,
+    )

@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from aws_cdk import aws_ec2 as ec2
-
     from infra.catalogue import Function
     from infra.layers import Layer
+    from infra.network import Network
     from infra.target import Target
 
 LOG_RETENTION = logs.RetentionDays.ONE_MONTH

@@ -71,9 +71,7 @@ def _run_on_deploy(data: DataStack, target: Target, migrate: lambda_.Function) -
         "RunMigrationsRole",
         assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         description="Invokes the migration and tells CloudFormation how it went",
-        inline_policies={
-            "needs": iam.PolicyDocument(statements=[*own_logs(log_group), invoke])
-        },
+        inline_policies={"needs": iam.PolicyDocument(statements=[*own_logs(log_group), invoke])},
     )
     runner = lambda_.Function(
         data,

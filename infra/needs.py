@@ -7,6 +7,7 @@ grant more than is used (``grant_read_write_data`` includes Scan and the stream)
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aws_cdk import Stack
@@ -15,7 +16,7 @@ from aws_cdk import aws_iam as iam
 from ivy.needs import Need
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from aws_cdk import aws_dynamodb as dynamodb
     from aws_cdk import aws_kms as kms
@@ -74,26 +75,23 @@ def granted(need: Need, shared: Shared) -> Grant:
     Raises:
         NeedError: it is a queue that nothing consumes.
     """
-    if need is Need.DATABASE:
-        return _database(shared, "app")
-    if need is Need.DATABASE_JOBS:
-        return _database(shared, "jobs")
-    if need is Need.DATABASE_OWNER:
-        return _owner(shared)
-    if need is Need.ACCESS_SECRET:
-        return _secret(shared, "IVY_ACCESS_SECRET", "access")
-    if need is Need.IDEMPOTENCY_TABLE:
-        return _table(shared)
-    if need is Need.REFERENCE:
-        return Grant(reference=True)
+    if (known := _GRANTS.get(need)) is not None:
+        return known(shared)
     if need.endswith(QUEUE_SUFFIX):
         return _queue(shared, need)
     raise NeedError(f"infra/needs.py does not say what {need!r} grants")
 
 
 def all_granted(needs: tuple[Need, ...], shared: Shared) -> Grant:
-    """Return what several needs grant together."""
+    """Return what several needs grant together.
+
+    Raises:
+        NeedError: two of them set the same variable, as two roles of the database would.
+    """
     grants = [granted(need, shared) for need in needs]
+    variables = [name for grant in grants for name in grant.environment]
+    if len(variables) != len(set(variables)):
+        raise NeedError(f"{', '.join(needs)} cannot be needed together: {sorted(variables)}")
     return Grant(
         statements=tuple(statement for grant in grants for statement in grant.statements),
         environment={k: v for grant in grants for k, v in grant.environment.items()},
@@ -104,7 +102,7 @@ def all_granted(needs: tuple[Need, ...], shared: Shared) -> Grant:
 
 def _database(shared: Shared, role: str) -> Grant:
     host = {"IVY_DATABASE_HOST": shared.database_host} if shared.database_host else {}
-    secret = _secret(shared, "IVY_DATABASE_SECRET", role)
+    secret = _secret(shared, "IVY_DATABASE_SECRET", (role,))
     return Grant(
         statements=secret.statements, environment={**secret.environment, **host}, database=True
     )
@@ -113,7 +111,7 @@ def _database(shared: Shared, role: str) -> Grant:
 def _owner(shared: Shared) -> Grant:
     """Migrations set the passwords of the other roles, so they read those secrets too."""
     roles = {f"ivy_{role}": shared.secrets[role] for role in DATABASE_ROLES}
-    own = _secret(shared, "IVY_DATABASE_SECRET", "owner", *DATABASE_ROLES)
+    own = _secret(shared, "IVY_DATABASE_SECRET", ("owner", *DATABASE_ROLES))
     stack = Stack.of(shared.secrets["owner"])
     named = stack.to_json_string({role: secret.secret_arn for role, secret in roles.items()})
     return Grant(
@@ -123,9 +121,9 @@ def _owner(shared: Shared) -> Grant:
     )
 
 
-def _secret(shared: Shared, variable: str, name: str, *others: str) -> Grant:
+def _secret(shared: Shared, variable: str, names: tuple[str, ...]) -> Grant:
     """Read secrets; the variable names the first."""
-    arns = [shared.secrets[each].secret_arn for each in (name, *others)]
+    arns = [shared.secrets[each].secret_arn for each in names]
     statements = [iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=arns)]
     if shared.key is not None:
         service = f"secretsmanager.{Stack.of(shared.key).region}.amazonaws.com"
@@ -156,8 +154,16 @@ def _queue(shared: Shared, need: Need) -> Grant:
             f"queues exist because something consumes them ({sorted(shared.queues)} do)"
         )
     return Grant(
-        statements=(
-            iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn]),
-        ),
+        statements=(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn]),),
         environment={f"IVY_{need.upper()}_URL": queue.queue_url},
     )
+
+
+_GRANTS: Mapping[Need, Callable[[Shared], Grant]] = {
+    Need.DATABASE: partial(_database, role="app"),
+    Need.DATABASE_JOBS: partial(_database, role="jobs"),
+    Need.DATABASE_OWNER: _owner,
+    Need.ACCESS_SECRET: partial(_secret, variable="IVY_ACCESS_SECRET", names=("access",)),
+    Need.IDEMPOTENCY_TABLE: _table,
+    Need.REFERENCE: lambda _: Grant(reference=True),
+}

@@ -29,13 +29,11 @@ class Network:
         vpc: The network.
         subnets: Its isolated subnets.
         functions: Security group of the functions.
-        database: Security group of Aurora and RDS Proxy: lets only the functions in.
     """
 
     vpc: ec2.Vpc
     subnets: ec2.SubnetSelection
     functions: ec2.SecurityGroup
-    database: ec2.SecurityGroup
 
 
 class NetworkStack(Stack):
@@ -61,7 +59,6 @@ class NetworkStack(Stack):
             vpc=self._vpc,
             subnets=subnets,
             functions=self._group("Functions", "Functions that reach Postgres"),
-            database=self._group("Database", "Aurora and RDS Proxy"),
         )
         self._allow()
         self._endpoints(subnets)
@@ -73,12 +70,11 @@ class NetworkStack(Stack):
         )
 
     def _allow(self) -> None:
-        functions, database = self.network.functions, self.network.database
-        postgres = ec2.Port.tcp(POSTGRES_PORT)
-        functions.add_egress_rule(database, postgres, "Postgres")
-        database.add_ingress_rule(functions, postgres, "Functions")
-        database.add_ingress_rule(database, postgres, "RDS Proxy to Aurora")
-        database.add_egress_rule(database, postgres, "RDS Proxy to Aurora")
+        """Postgres inside the network, and what has a route out of it: the endpoints."""
+        functions = self.network.functions
+        functions.add_egress_rule(
+            ec2.Peer.ipv4(self._vpc.vpc_cidr_block), ec2.Port.tcp(POSTGRES_PORT), "Postgres"
+        )
         functions.add_egress_rule(
             ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "The endpoints: no route leads anywhere else"
         )

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 
 class RoutesStack(Stack):
-    """Apart from the gateway, because each route needs resources on both sides and 500 is all
-    that CloudFormation allows a stack.
+    """The functions behind the gateway.
+
+    Apart from the gateway itself, because a route needs resources on both sides, and CloudFormation
+    allows a stack 500.
     """
 
     def add(self, functions: list[Function], shared: Shared, make: FunctionFactory) -> None:

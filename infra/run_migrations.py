@@ -6,11 +6,12 @@ Deployed inline (at most 4 KB), on its own role, outside the private network: it
 import json
 import os
 import urllib.request
+from typing import Any
 
 REASON_CHARACTERS = 500
 
 
-def handler(event, context):
+def handler(event: dict[str, Any], _context: object) -> None:
     """Answer one CloudFormation request; deleting the stack migrates nothing."""
     reason = None
     try:
@@ -31,7 +32,7 @@ def handler(event, context):
     urllib.request.urlopen(reply, timeout=30).close()  # noqa: S310 - same
 
 
-def migrate():
+def migrate() -> str | None:
     """Invoke the migration and wait; return why it failed, or None."""
     import boto3  # noqa: PLC0415 - the tests replace it
     from botocore.config import Config  # noqa: PLC0415 - same
@@ -40,5 +41,5 @@ def migrate():
     answer = boto3.client("lambda", config=patient).invoke(
         FunctionName=os.environ["MIGRATE_FUNCTION"], Payload=b'{"source":"deployment"}'
     )
-    said = answer["Payload"].read().decode()
-    return said if "FunctionError" in answer else None
+    failed = "FunctionError" in answer
+    return answer["Payload"].read().decode() if failed else None

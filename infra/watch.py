@@ -80,9 +80,7 @@ class WatchStack(Stack):
             metric=metric,
             threshold=threshold,
             evaluation_periods=minutes,
-            comparison_operator=(
-                cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
-            ),
+            comparison_operator=(cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD),
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         alarm.add_alarm_action(actions.SnsAction(self._topic))
@@ -122,15 +120,13 @@ class WatchStack(Stack):
         self._alarm("throttles", throttled, 1, "throttles", minutes=3)
 
     def _product(self) -> None:
-        age = _metric(METRICS_NAMESPACE, "OutboxOldestSeconds", {}, "Maximum")
+        age = _metric(METRICS_NAMESPACE, "OutboxOldestAge", {}, "Maximum")
         self._alarm("outbox-age", age, OUTBOX_AGE_SECONDS, "outbox-age", minutes=3)
         front = _metric(METRICS_NAMESPACE, "IdempotencyFrontFailed", {})
         self._alarm("front-failed", front, FRONT_FAILURES_A_MINUTE, "front-failed", minutes=5)
 
     def _database(self, cluster: str) -> None:
-        capacity = _metric(
-            "AWS/RDS", "ACUUtilization", {"DBClusterIdentifier": cluster}, "Maximum"
-        )
+        capacity = _metric("AWS/RDS", "ACUUtilization", {"DBClusterIdentifier": cluster}, "Maximum")
         self._alarm("database-capacity", capacity, CAPACITY_PERCENT, "database", minutes=10)
         lag = _metric(
             "AWS/RDS", "AuroraReplicaLagMaximum", {"DBClusterIdentifier": cluster}, "Maximum"
@@ -155,7 +151,7 @@ class WatchStack(Stack):
             ),
             _graph(
                 "Outbox: oldest unsent, s",
-                [_metric(METRICS_NAMESPACE, "OutboxOldestSeconds", {}, "Maximum")],
+                [_metric(METRICS_NAMESPACE, "OutboxOldestAge", {}, "Maximum")],
             ),
         )
 
