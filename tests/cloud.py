@@ -1,0 +1,145 @@
+"""AWS for tests: moto behind a real HTTP endpoint, in a process of its own, that can misbehave.
+
+The functions under test talk to it with the boto3 they are deployed with, from any number of
+processes. ``python -m tests.cloud`` serves until its standard input is closed; ``Cloud`` starts
+that process and tells it how to fail.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+REGION = "us-east-1"
+CONTROL = "/faults"
+
+Fault = Literal["throttle", "fail", "hang", "lose_answer", "lose_request"]
+"""``throttle`` and ``fail`` answer with an error and do nothing; ``hang`` never answers;
+``lose_answer`` does the work and closes the connection; ``lose_request`` answers well and does
+nothing, like a record that disappeared."""
+
+_HOSTS = {"DynamoDB": "dynamodb", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
+
+
+class Cloud:
+    """The endpoint, as a test sees it."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cloud"],
+            cwd=Path(__file__).parent.parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+
+    @contextmanager
+    def failing(self, fault: Fault, *operations: str) -> Iterator[None]:
+        """Apply a fault to operations such as ``PutItem`` until the block ends."""
+        self._set(dict.fromkeys(operations, fault))
+        try:
+            yield
+        finally:
+            self._set({})
+
+    def _set(self, faults: dict[str, Fault]) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("POST", CONTROL, json.dumps(faults))
+        assert connection.getresponse().status == http.HTTPStatus.NO_CONTENT
+        connection.close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Passes a request on to moto, or does to it what the test has asked for."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    faults: ClassVar[dict[str, Fault]] = {}
+    moved_on: ClassVar[threading.Event] = threading.Event()
+    one_at_a_time: ClassVar[threading.Lock] = threading.Lock()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == CONTROL:
+            _Handler.faults = json.loads(body)
+            _Handler.moved_on.set()
+            _Handler.moved_on = threading.Event()
+            self._reply(http.HTTPStatus.NO_CONTENT, {}, b"")
+            return
+        target, _, operation = self.headers["X-Amz-Target"].partition(".")
+        fault = self.faults.get(operation)
+        if fault == "hang":
+            self.moved_on.wait()
+            self.close_connection = True
+        elif fault == "throttle":
+            self._refuse(400, "ThrottlingException")
+        elif fault == "fail":
+            self._refuse(500, "InternalServerError")
+        elif fault == "lose_request":
+            self._reply(200, {}, b"{}")
+        elif fault == "lose_answer":
+            self._moto(target, body)
+            self.close_connection = True
+        else:
+            self._reply(*self._moto(target, body))
+
+    def _moto(self, target: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        import requests  # noqa: PLC0415 - in the serving process only; moto answers it
+
+        host = f"https://{_HOSTS[target.partition('_')[0]]}.{REGION}.amazonaws.com/"
+        passed = {k: v for k, v in self.headers.items() if k.lower() != "host"}
+        with self.one_at_a_time:
+            answer = requests.post(host, body, headers=passed, timeout=10)
+        return answer.status_code, dict(answer.headers), answer.content
+
+    def _refuse(self, status: int, code: str) -> None:
+        self._reply(status, {}, json.dumps({"__type": f"com.amazonaws#{code}"}).encode())
+
+    def _reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            if name.lower().startswith("x-amz"):
+                self.send_header(name, value)
+        self.send_header("Content-Type", "application/x-amz-json-1.0")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+
+def main() -> None:
+    from moto import mock_aws  # noqa: PLC0415 - in the serving process only
+
+    with mock_aws():
+        server = _Server(("127.0.0.1", 0), _Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        print(server.server_port, flush=True)  # noqa: T201 - how the parent learns the port
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

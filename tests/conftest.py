@@ -1,0 +1,85 @@
+"""Fixtures for every suite: a real Postgres of the session's own, and a fresh schema per test."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ivy import migrations
+from local.postgres import Postgres
+from tests.cloud import Cloud
+from tests.driving import Platform
+
+ROLES = ("ivy_app", "ivy_jobs", "ivy_read")
+PASSWORD = "only-for-tests"
+
+_numbers = itertools.count()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A cluster with every migration applied in the database that tests are copied from."""
+    data: Path = tmp_path_factory.mktemp("postgres") / "data"
+    server = Postgres(data, free_port(), durable=False)
+    server.start()
+    try:
+        with psycopg.connect(server.url(), autocommit=True) as owner:
+            migrations.apply(owner, migrations.available())
+            for role in ROLES:
+                migrations.set_password(owner, role, PASSWORD)
+        yield server
+    finally:
+        server.stop()
+
+
+class Store:
+    """One test's database, and the ways to connect to it."""
+
+    def __init__(self, server: Postgres, name: str) -> None:
+        self._server = server
+        self.name = name
+
+    def url(self, role: str) -> str:
+        if role in ROLES:
+            return self._server.url(role, PASSWORD, self.name)
+        return self._server.url(role, database=self.name)
+
+    def superuser(self) -> psycopg.Connection:
+        """Past every grant and policy: to look at everything, or to plant a corruption."""
+        return psycopg.connect(self.url("postgres"), autocommit=True, options="-c search_path=ivy")
+
+
+@pytest.fixture
+def store(cluster: Postgres) -> Iterator[Store]:
+    """A copy of the migrated database, dropped after the test."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(cluster.url("postgres", database="postgres"), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE ivy OWNER ivy_owner STRATEGY wal_log")
+        yield Store(cluster, name)
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[Cloud]:
+    """AWS, for every test of the session; each test's resources have names of their own."""
+    running = Cloud()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def platform(cloud: Cloud, store: Store) -> Iterator[Platform]:
+    """A deployment of its own: drive the handlers through it."""
+    with Platform(cloud, store) as deployment:
+        yield deployment

@@ -1,0 +1,424 @@
+"""Driving the deployed handlers as AWS would: real settings, real events, nothing patched.
+
+A ``Platform`` is one deployment: its secrets, its DynamoDB table and its queues in a ``Cloud``,
+its database in a ``Store``. It calls a function's ``handler`` with the environment that the
+function's needs give it, and puts the authoriser before every route that is not public.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+from psycopg.conninfo import conninfo_to_dict
+
+from functions.access import authorize, register
+from functions.api_keys import create as create_api_key
+from functions.charges import process
+from ivy import aws, database, settings, vault
+from ivy.needs import Need
+from ivy.serve import front
+from ivy.serve.declaration import Consumer, Job, Route
+from tests.cloud import REGION, Cloud
+
+if TYPE_CHECKING:
+    from tests.conftest import Store
+
+CONSUMERS: tuple[Consumer, ...] = (process.handler,)
+PASSWORD = "four words nobody guesses"
+_METHOD_ARN = f"arn:aws:execute-api:{REGION}:000000000000:ivy/api/GET/v1/me"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a caller received; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The stable code of an error."""
+        return str(self.json()["code"])
+
+    @property
+    def replayed(self) -> bool:
+        return self.headers.get("idempotent-replayed") == "true"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A registered merchant with a secret key."""
+
+    merchant_id: int
+    access_token: str
+    secret_key: str
+    key_id: str
+
+
+@dataclass
+class LambdaContext:
+    """What Lambda passes beside the event."""
+
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 15_000
+
+
+class Platform:
+    """One deployment. Use as a context manager: it owns the process's AWS and IVY variables."""
+
+    def __init__(self, cloud: Cloud, store: Store) -> None:
+        self.cloud = cloud
+        self.store = store
+        self.name = f"{store.name}-{uuid.uuid4().hex[:8]}"
+        self.overrides: dict[str, str] = {}
+        """Variables that a test sets beside what the functions' needs give."""
+        self._before = dict(os.environ)
+        self._principals: dict[str, dict[str, str]] = {}
+        self._reach()
+        self.queues = {consumer.queue: self._make_queue(consumer) for consumer in CONSUMERS}
+        self._make_table()
+        self.put_secret("access", {"pepper": "pepper", "signing_key": "s" * 40})
+        for role in ("ivy_app", "ivy_jobs", "ivy_owner"):
+            self.connect_role(role, store.url(role))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.forget()
+        os.environ.clear()
+        os.environ.update(self._before)
+
+    # -- what is deployed
+
+    def client(self, service: str) -> Any:
+        """Return a client of the test's own, past every fault the functions are given."""
+        make: Any = boto3.client
+        return make(service, endpoint_url=self.cloud.endpoint)
+
+    def put_secret(self, name: str, value: dict[str, str]) -> None:
+        secrets, secret_id = self.client("secretsmanager"), self._secret_id(name)
+        text = json.dumps(value)
+        try:
+            secrets.create_secret(Name=secret_id, SecretString=text)
+        except secrets.exceptions.ResourceExistsException:
+            secrets.put_secret_value(SecretId=secret_id, SecretString=text)
+        vault.read.cache_clear()
+
+    def connect_role(self, role: str, url: str) -> None:
+        """Say where a database role connects, and with which password."""
+        parts = conninfo_to_dict(url)
+        names = {"user": "username", "password": "password", "host": "host", "port": "port"}
+        secret = {name: str(parts[key]) for key, name in names.items()}
+        self.put_secret(role, {**secret, "dbname": str(parts["dbname"])})
+        self.forget()
+
+    def _secret_id(self, name: str) -> str:
+        return f"{self.name}/{name}"
+
+    def _make_queue(self, consumer: Consumer) -> str:
+        sqs = self.client("sqs")
+        dead = sqs.create_queue(QueueName=f"{self.name}-{consumer.queue}-dead")["QueueUrl"]
+        found = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+        policy = {
+            "deadLetterTargetArn": found["Attributes"]["QueueArn"],
+            "maxReceiveCount": consumer.max_receives,
+        }
+        made = sqs.create_queue(
+            QueueName=f"{self.name}-{consumer.queue}",
+            Attributes={
+                "VisibilityTimeout": str(consumer.visibility_timeout_seconds),
+                "RedrivePolicy": json.dumps(policy),
+            },
+        )
+        return str(made["QueueUrl"])
+
+    def _make_table(self) -> None:
+        self.client("dynamodb").create_table(
+            TableName=self.name,
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+    # -- the environment of a function
+
+    def _reach(self) -> None:
+        os.environ.update(
+            AWS_ENDPOINT_URL=self.cloud.endpoint,
+            AWS_DEFAULT_REGION=REGION,
+            AWS_ACCESS_KEY_ID="test",
+            AWS_SECRET_ACCESS_KEY="test",
+            POWERTOOLS_METRICS_NAMESPACE="Ivy",
+            IVY_TARGET="local",
+        )
+
+    def environment(self, needs: tuple[Need, ...]) -> dict[str, str]:
+        """Return the variables that ``infra/needs.py`` would give."""
+        given = {
+            Need.DATABASE: ("IVY_DATABASE_SECRET", self._secret_id("ivy_app")),
+            Need.DATABASE_JOBS: ("IVY_DATABASE_SECRET", self._secret_id("ivy_jobs")),
+            Need.DATABASE_OWNER: ("IVY_DATABASE_SECRET", self._secret_id("ivy_owner")),
+            Need.ACCESS_SECRET: ("IVY_ACCESS_SECRET", self._secret_id("access")),
+            Need.IDEMPOTENCY_TABLE: ("IVY_IDEMPOTENCY_TABLE", self.name),
+            Need.CHARGES_QUEUE: ("IVY_CHARGES_QUEUE_URL", self.queues["charges"]),
+        }
+        return dict(given[need] for need in needs if need in given) | self.overrides
+
+    def enter(self, needs: tuple[Need, ...]) -> None:
+        """Become the execution environment of a function with these needs.
+
+        What a warm environment keeps is kept as long as it would be the same.
+        """
+        wanted = self.environment(needs)
+        given = {name: os.environ.get(name) for name in wanted}
+        stale = [n for n in os.environ if n.startswith("IVY_") and n not in wanted]
+        if wanted == given and stale == ["IVY_TARGET"]:
+            return
+        if os.environ.get("IVY_DATABASE_SECRET") != wanted.get("IVY_DATABASE_SECRET"):
+            self._hang_up()
+        for name in stale:
+            if name != "IVY_TARGET":
+                del os.environ[name]
+        os.environ.update(wanted)
+        settings.settings.cache_clear()
+
+    def _hang_up(self) -> None:
+        if database.database.cache_info().currsize:
+            database.database().close()
+        database.database.cache_clear()
+
+    def forget(self) -> None:
+        """Make the next invocation a cold start: no connection, client or secret is kept."""
+        self._hang_up()
+        for remembered in (settings.settings, vault.read, aws.client, front._layer):
+            remembered.cache_clear()
+        for name in [n for n in os.environ if n.startswith("IVY_") and n != "IVY_TARGET"]:
+            del os.environ[name]
+
+    def override(self, **variables: str) -> None:
+        """Set variables for every function from now on, starting cold."""
+        self.overrides.update(variables)
+        self.forget()
+
+    # -- invoking
+
+    def request(
+        self,
+        route: Route,
+        body: Any = None,
+        *,
+        bearer: str | None = None,
+        headers: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
+        **path: str,
+    ) -> Reply:
+        """Send a request through the authoriser to a route's handler.
+
+        ``body`` is sent as JSON unless it is already text; ``path`` fills the route's template.
+        """
+        principal: dict[str, str] = {}
+        if not route.public:
+            principal = self.principal(bearer or "")
+        event = rest_event(
+            route, body, principal=principal, headers=headers, query=query, path=path
+        )
+        self.enter(route.needs)
+        return reply(route(event, LambdaContext()))
+
+    def principal(self, bearer: str) -> dict[str, str]:
+        """Return the authoriser's context for a credential, cached as the gateway caches it."""
+        if bearer not in self._principals:
+            self.enter(authorize.handler.needs)
+            event = {"authorizationToken": f"Bearer {bearer}", "methodArn": _METHOD_ARN}
+            answer = authorize.handler(event, LambdaContext())
+            allowed = answer["policyDocument"]["Statement"][0]["Effect"] == "Allow"
+            assert allowed, "the authoriser denied the credential"
+            self._principals[bearer] = answer["context"]
+        return self._principals[bearer]
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """Run a scheduled job once."""
+        self.enter(job.needs)
+        report: dict[str, Any] = job({"id": str(uuid.uuid4())}, LambdaContext())
+        return report
+
+    def hand_over(self, consumer: Consumer, *bodies: str) -> list[str]:
+        """Hand one batch of messages to a consumer; returns the bodies that it failed on."""
+        self.enter(consumer.needs)
+        answer = consumer(sqs_event(dict(enumerate(bodies))), LambdaContext())
+        return [bodies[int(item["itemIdentifier"])] for item in answer["batchItemFailures"]]
+
+    # -- the platform's own work
+
+    def deliver(
+        self, consumer: Consumer, work: Callable[[dict[str, Any]], Any] | None = None
+    ) -> int:
+        """Take one batch off a queue, hand it over, delete what succeeded; returns its size.
+
+        ``work`` stands in for the invocation; when it returns None the consumer has died, and
+        the whole batch becomes visible again.
+        """
+        sqs, url = self.client("sqs"), self.queues[consumer.queue]
+        messages = sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=consumer.batch_size, WaitTimeSeconds=0
+        ).get("Messages", [])
+        if not messages:
+            return 0
+        event = sqs_event({m["MessageId"]: m["Body"] for m in messages})
+        self.enter(consumer.needs)
+        answer = work(event) if work else consumer(event, LambdaContext())
+        failed = {m["MessageId"] for m in messages}
+        if answer is not None:
+            failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
+        for message in messages:
+            handle = {"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]}
+            if message["MessageId"] in failed:
+                sqs.change_message_visibility(VisibilityTimeout=0, **handle)
+            else:
+                sqs.delete_message(**handle)
+        return len(messages)
+
+    def drain(self, consumer: Consumer = process.handler) -> None:
+        """Deliver until the queue is empty; what keeps failing ends in the dead-letter queue."""
+        while self.deliver(consumer):
+            pass
+
+    def messages(self, queue: str = "charges", *, dead: bool = False) -> list[str]:
+        """Return the bodies in a queue, or in its dead-letter queue, and leave them there."""
+        sqs, url = self.client("sqs"), self.queues[queue] + ("-dead" if dead else "")
+        found: list[dict[str, str]] = []
+        while batch := sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=0
+        ).get("Messages"):
+            found += batch
+        for message in found:
+            sqs.change_message_visibility(
+                QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+            )
+        return [message["Body"] for message in found]
+
+    def send(self, *bodies: str, queue: str = "charges") -> None:
+        """Put messages on a queue."""
+        for body in bodies:
+            self.client("sqs").send_message(QueueUrl=self.queues[queue], MessageBody=body)
+
+    def lose_messages(self, queue: str = "charges") -> None:
+        self.client("sqs").purge_queue(QueueUrl=self.queues[queue])
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return every item of the idempotency table."""
+        items: list[dict[str, Any]] = self.client("dynamodb").scan(TableName=self.name)["Items"]
+        return items
+
+    def empty_table(self) -> None:
+        for item in self.records():
+            self.client("dynamodb").delete_item(TableName=self.name, Key={"id": item["id"]})
+
+    def pass_in_progress_window(self) -> None:
+        """Age every record of an unfinished request past the time it holds others off."""
+        for item in self.records():
+            if item["status"]["S"] == "INPROGRESS":
+                item["in_progress_expiration"] = {"N": "0"}
+                self.client("dynamodb").put_item(TableName=self.name, Item=item)
+
+    def make_overdue(self) -> None:
+        """Let the time pass after which the relay sends promised work again."""
+        with self.store.superuser() as connection:
+            connection.execute("UPDATE outbox SET next_send_at = now()")
+
+    # -- people
+
+    def open_account(self, email: str = "ada@example.com", country: str = "US") -> Account:
+        """Register a merchant and make it a secret test key."""
+        person = {"email": email, "password": PASSWORD, "business_name": email, "country": country}
+        registered = self.request(register.handler, person)
+        assert registered.status == register.handler.status, registered.body
+        token = registered.json()["access_token"]
+        made = self.request(create_api_key.handler, {"name": "test"}, bearer=token)
+        assert made.status == create_api_key.handler.status, made.body
+        secret = made.json()["secret"]
+        merchant_id = int(self.principal(secret)["merchant_id"])
+        return Account(merchant_id, token, secret, made.json()["id"])
+
+
+def reply(answer: dict[str, Any]) -> Reply:
+    """Read what a handler gives to the gateway."""
+    several = {name: values[-1] for name, values in answer.get("multiValueHeaders", {}).items()}
+    headers = {**several, **answer.get("headers", {})}
+    assert not answer["isBase64Encoded"]
+    return Reply(
+        answer["statusCode"],
+        {name.lower(): value for name, value in headers.items()},
+        answer["body"].encode(),
+    )
+
+
+def rest_event(
+    route: Route,
+    body: Any = None,
+    *,
+    principal: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+    query: dict[str, str] | None = None,
+    path: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the event that a REST API hands to a proxy integration."""
+    where = route.path.format(**(path or {}))
+    sent = {"Host": "localhost:8000", **(headers or {})}
+    if body is not None and "content-type" not in {name.lower() for name in sent}:
+        sent["Content-Type"] = "application/json"
+    return {
+        "resource": route.path,
+        "path": where,
+        "httpMethod": route.method,
+        "headers": sent,
+        "multiValueHeaders": {name: [value] for name, value in sent.items()},
+        "queryStringParameters": query,
+        "multiValueQueryStringParameters": query and {n: [v] for n, v in query.items()},
+        "pathParameters": path or None,
+        "stageVariables": None,
+        "requestContext": {
+            "requestId": str(uuid.uuid4()),
+            "path": f"/api{where}",
+            "stage": "api",
+            "authorizer": principal or {},
+            "identity": {"sourceIp": "127.0.0.1"},
+            "httpMethod": route.method,
+            "resourcePath": route.path,
+        },
+        "body": body if body is None or isinstance(body, str) else json.dumps(body),
+        "isBase64Encoded": False,
+    }
+
+
+def sqs_event(bodies: dict[Any, str]) -> dict[str, Any]:
+    """Return the event of one batch, from message id to body."""
+    return {
+        "Records": [
+            {
+                "messageId": str(message_id),
+                "receiptHandle": str(message_id),
+                "body": body,
+                "attributes": {"ApproximateReceiveCount": "1"},
+                "messageAttributes": {},
+                "md5OfBody": "",
+                "eventSource": "aws:sqs",
+                "eventSourceARN": f"arn:aws:sqs:{REGION}:000000000000:charges",
+                "awsRegion": REGION,
+            }
+            for message_id, body in bodies.items()
+        ]
+    }
