@@ -246,14 +246,10 @@ class LocalStack:
             return merchant
 
     def _warm(self, api: Api, merchant: dict[str, str]) -> None:
-        """Let the first charge find its functions loaded."""
-        with self.progress.step("Warm the charge functions"):
-            consumer = self._pool.submit(
-                invoke, self.aws, f"{PREFIX}-charges-process", {"Records": []}
-            )
+        """Let the first charge find its function loaded."""
+        with self.progress.step("Warm the first request"):
             # Refused for want of an Idempotency-Key: everything loads, nothing is written.
             api.call("POST", "/charges", {}, credential=merchant["secret_key"])
-            consumer.result()
 
     def _described(self, merchant: dict[str, str]) -> dict[str, Any]:
         assert self.front is not None  # noqa: S101 - started before
