@@ -8,7 +8,7 @@ the id is an index on time, and a list ordered by id is ordered by ``created_at`
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -21,6 +21,8 @@ _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
 _RANDOM_A_SHIFT = 62
 _LOW_62_BITS = (1 << 62) - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def new(at: datetime) -> UUID:
@@ -31,7 +33,7 @@ def new(at: datetime) -> UUID:
 
 
 def first_at(at: datetime) -> UUID:
-    """Return the smallest id that anything created at ``at`` can have."""
+    """Return the smallest id that anything created at ``at`` can have; no id is before 1970."""
     return UUID(int=_milliseconds(at) << 80 | _VERSION_7 | _VARIANT)
 
 
@@ -42,7 +44,7 @@ def now() -> datetime:
 
 
 def _milliseconds(at: datetime) -> int:
-    return int(at.timestamp()) * 1000 + at.microsecond // 1000
+    return max((at - _EPOCH) // _MILLISECOND, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,15 +40,20 @@ class Page(Input):
     def bounds(self) -> tuple[UUID, UUID]:
         """Return the lowest id wanted, and the id below which the page starts."""
         lowest = max(
-            _FIRST_ID if self.created_gte is None else ids.first_at(self.created_gte),
+            _FIRST_ID if self.created_gte is None else _from(self.created_gte),
             _FIRST_ID if self.created_gt is None else _after(self.created_gt),
         )
         below = min(
             _LAST_ID if self.cursor is None else self.cursor,
-            _LAST_ID if self.created_lt is None else ids.first_at(self.created_lt),
+            _LAST_ID if self.created_lt is None else _from(self.created_lt),
             _LAST_ID if self.created_lte is None else _after(self.created_lte),
         )
         return lowest, below
+
+
+def _from(moment: datetime) -> UUID:
+    """Return the first id of the first whole millisecond that is not before a moment."""
+    return _after(moment) if moment.microsecond % 1000 else ids.first_at(moment)
 
 
 def _after(moment: datetime) -> UUID:
