@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ivy import ledger
+from ivy import faults, ledger
 from ivy.database import Database
 from ivy.needs import Need
 from ivy.serve import job
@@ -12,4 +12,6 @@ from ivy.serve import job
 def handler(database: Database) -> dict[str, Any]:
     """Roll up and report how many accounts moved."""
     with database.transaction() as tx:
-        return {"accounts": ledger.roll_up(tx)}
+        accounts = ledger.roll_up(tx)
+        faults.point("ledger.roll_up.before_commit")
+    return {"accounts": accounts}

@@ -14,6 +14,7 @@ def handler(database: Database) -> dict[str, Any]:
     with database.transaction() as tx:
         age_seconds = outbox.oldest_age_seconds(tx)
         tasks = outbox.overdue(tx)
+        faults.point("outbox.relay.before_commit")
     faults.point("outbox.relay.after_claim")
     observe.count("OutboxOldestAge", age_seconds, unit="Seconds")
     return {"overdue": len(tasks), "sent": outbox.send(tasks), "oldest_seconds": age_seconds}

@@ -257,6 +257,7 @@ def begin(tx: Transaction, task: outbox.Task) -> Attempt | None:
         connector=connector().name,
         started_at=ids.now(),
     )
+    faults.point("charge.begin.before_commit")
     return Attempt(
         number,
         Authorization(
@@ -284,6 +285,7 @@ def conclude(
     tenant = task.tenant
     if isinstance(outcome, Approved):
         decided = _capture(tx, tenant, charge, outcome, at)
+        faults.point("charge.conclude.after_posting")
     else:
         decided = charge.model_copy(
             update={

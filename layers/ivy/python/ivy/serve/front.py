@@ -35,12 +35,16 @@ _POLL_SECONDS = 0.05
 
 @cache
 def _layer(table: str) -> Any:
-    """Return the persistence layer, with the request's fingerprint as its payload check."""
+    """Return the persistence layer, which stores the request's fingerprint beside its answer."""
     from aws_lambda_powertools.utilities.idempotency import (  # noqa: PLC0415 - imports boto3
         DynamoDBPersistenceLayer,
     )
 
-    layer = DynamoDBPersistenceLayer(table, boto3_client=client("dynamodb"))
+    class Layer(DynamoDBPersistenceLayer):
+        def _validate_payload(self, *_: object, **__: object) -> None:
+            """Leave it to ``Front._answer``: an unfinished request proves nothing about a key."""
+
+    layer = Layer(table, boto3_client=client("dynamodb"))
     layer.payload_validation_enabled = True
     return layer
 
@@ -52,6 +56,7 @@ class Front:
         scope = f"{tenant.merchant_id}|{tenant.livemode}|".encode() + key.scope
         self._id = hashlib.sha256(scope).hexdigest()
         self._fingerprint = key.fingerprint.hex()
+        self._reachable = True
 
     def claim(self) -> Answer | None:
         """Claim the request, or return the answer that its first copy got.
@@ -63,7 +68,9 @@ class Front:
             IdempotencyKeyInUse: The first copy is still running.
         """
         faults.point("front.before_claim")
-        return self._open(self._claim)
+        answer = self._open(self._claim)
+        faults.point("front.after_claim")
+        return answer
 
     def complete(self, answer: Answer) -> None:
         """Keep an answer for replays. Losing it is counted and otherwise ignored."""
@@ -80,6 +87,7 @@ class Front:
 
     def release(self) -> None:
         """Forget the claim of a request that was refused, so that a corrected one may follow."""
+        faults.point("front.before_release")
 
         def delete() -> None:
             _layer(settings().required("idempotency_table"))._delete_record(  # noqa: SLF001 - same
@@ -94,14 +102,16 @@ class Front:
         layer = _layer(settings().required("idempotency_table"))
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
+            claim = self._record("INPROGRESS")
             try:
-                layer._put_record(self._record("INPROGRESS"))  # noqa: SLF001 - same
-            except exceptions.IdempotencyValidationError as error:
-                raise errors.IdempotencyKeyReused from error
+                layer._put_record(claim)  # noqa: SLF001 - same
             except exceptions.IdempotencyItemAlreadyExistsError as error:
-                answer = self._answer(error.old_data_record)
+                found = error.old_data_record
             else:
                 return None
+            if found is not None and _same_claim(found, claim):
+                return None  # the answer to our own first attempt was lost, and boto3 tried again
+            answer = self._answer(found)
             if answer is not None:
                 return answer
             if time.monotonic() >= deadline:
@@ -112,6 +122,8 @@ class Front:
         """Return what a finished copy was told; None while it is still running."""
         if record is None or record.status != "COMPLETED":
             return None
+        if record.payload_hash != self._fingerprint:
+            raise errors.IdempotencyKeyReused
         kept = json.loads(record.response_data)
         return Answer(int(kept["status"]), str(kept["body"]).encode())
 
@@ -131,12 +143,26 @@ class Front:
         )
 
     def _open(self, call: Callable[[], Answer | None]) -> Answer | None:
-        """Run a call to the table; anything but a documented answer counts as "not there"."""
+        """Run a call to the table; anything but a documented answer counts as "not there".
+
+        A table that has failed once is left alone for the rest of the request.
+        """
+        if not self._reachable:
+            return None
         try:
             return call()
         except errors.Problem:
             raise
         except Exception:  # noqa: BLE001 - fail open: Postgres holds the truth
+            self._reachable = False
             observe.failure("idempotency.front_failed")
             observe.count("IdempotencyFrontFailed")
             return None
+
+
+def _same_claim(found: DataRecord, claim: DataRecord) -> bool:
+    return (found.status, found.in_progress_expiry_timestamp, found.payload_hash) == (
+        claim.status,
+        claim.in_progress_expiry_timestamp,
+        claim.payload_hash,
+    )
