@@ -23,8 +23,8 @@ from ivy.settings import settings
 
 Queue = Literal["charges"]
 
-FIRST_RESEND = timedelta(seconds=60)
-"""Work that is not done a minute after it was promised is sent again."""
+FIRST_RESEND = timedelta(seconds=30)
+"""Work that is not done by then is sent again by the next run of the relay."""
 
 RELAY_LIMIT = 500
 """Messages one run of the relay claims at once; the next run takes the rest."""
