@@ -20,7 +20,7 @@ KEYS = {"secret_key": "secret", "publishable_key": "publishable"}
 REQUEST_SECONDS = 60
 """A first request waits for several cold starts."""
 
-OK, CREATED = 200, 201
+OK, CREATED, BAD_REQUEST, UNAUTHORIZED = 200, 201, 400, 401
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def ensure_merchant(home: Home, api: Api) -> tuple[dict[str, str], bool]:
         LocalError: The API refused a step; the message holds its answer.
     """
     kept = home.read("merchant")
-    if kept.keys() >= KEYS.keys() and _works(api, kept):
+    if kept.keys() >= KEYS.keys() and warm(api, kept["secret_key"]):
         return kept, False
     merchant, token = _entered(api, kept)
     home.write("merchant", merchant)  # an interrupted start must not forget the password
@@ -88,12 +88,22 @@ def ensure_merchant(home: Home, api: Api) -> tuple[dict[str, str], bool]:
         made = _must(api.call("POST", "/api_keys", new_key, credential=token), "POST /api_keys")
         merchant[name] = made["secret"]
     home.write("merchant", merchant)
+    warm(api, merchant["secret_key"])
     return merchant, True
 
 
-def _works(api: Api, merchant: dict[str, str]) -> bool:
-    answer = api.call("GET", "/merchant/balance", credential=merchant["secret_key"])
-    return answer.status == OK
+def warm(api: Api, secret_key: str) -> bool:
+    """Load the function that charges, without writing anything; tell whether the key is valid.
+
+    Raises:
+        LocalError: The API answered neither way.
+    """
+    answer = api.call("POST", "/charges", {}, credential=secret_key)
+    if answer.status == UNAUTHORIZED:
+        return False
+    if answer.status != BAD_REQUEST:  # refused for want of an Idempotency-Key
+        raise _refused(answer, "POST /charges")
+    return True
 
 
 def _entered(api: Api, kept: dict[str, str]) -> tuple[dict[str, str], str]:
@@ -101,26 +111,27 @@ def _entered(api: Api, kept: dict[str, str]) -> tuple[dict[str, str], str]:
     if {"id", "email", "password"} <= kept.keys():
         known = {"email": kept["email"], "password": kept["password"]}
         answer = api.call("POST", "/auth/login", known)
-        if answer.status == OK:
-            return dict(kept), answer.body["access_token"]
+        if answer.status != UNAUTHORIZED:
+            return dict(kept), _must(answer, "POST /auth/login")["access_token"]
     login = {"email": EMAIL, "password": secrets.token_urlsafe(15)}
     details = {"business_name": BUSINESS, "country": "US"}
     answer = api.call("POST", "/auth/register", login | details)
-    if answer.status != CREATED:  # somebody already has the address: take one nobody has
-        login["email"] = f"demo+{secrets.token_hex(4)}@example.com"
-        answer = api.call("POST", "/auth/register", login | details)
     body = _must(answer, "POST /auth/register")
     return {"id": body["merchant"]["id"], **login}, body["access_token"]
 
 
 def _must(answer: Answer, what: str) -> dict[str, Any]:
     if answer.status not in (OK, CREATED):
-        raise LocalError(
-            f"The demo merchant cannot be made: {what} answered {answer.status}\n"
-            f"{json.dumps(answer.body, indent=2)}",
-            "Run `ivy logs` to see why.",
-        )
+        raise _refused(answer, what)
     return answer.body
+
+
+def _refused(answer: Answer, what: str) -> LocalError:
+    return LocalError(
+        f"The demo merchant cannot be made: {what} answered {answer.status}\n"
+        f"{json.dumps(answer.body, indent=2)}",
+        "Run `ivy doctor`.",
+    )
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

@@ -108,7 +108,6 @@ class LocalStack:
         self.migrate()
         api = self._serve(found)
         merchant = self._seed(api)
-        self._warm(api, merchant)
         self.metrics = gaps.MetricsForwarder(self.aws, f"/aws/lambda/{PREFIX}-")
         self.metrics.start()
         self.facts = self._described(merchant)
@@ -244,12 +243,6 @@ class LocalStack:
             merchant, new = ensure_merchant(self.home, api)
             step.note = "registered" if new else "kept"
             return merchant
-
-    def _warm(self, api: Api, merchant: dict[str, str]) -> None:
-        """Let the first charge find its function loaded."""
-        with self.progress.step("Warm the first request"):
-            # Refused for want of an Idempotency-Key: everything loads, nothing is written.
-            api.call("POST", "/charges", {}, credential=merchant["secret_key"])
 
     def _described(self, merchant: dict[str, str]) -> dict[str, Any]:
         assert self.front is not None  # noqa: S101 - started before
