@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -60,14 +61,21 @@ class Store:
         return psycopg.connect(self.url("postgres"), autocommit=True, options="-c search_path=ivy")
 
 
-@pytest.fixture
-def store(cluster: Postgres) -> Iterator[Store]:
-    """A copy of the migrated database, dropped after the test."""
+@contextmanager
+def copied(cluster: Postgres) -> Iterator[Store]:
+    """A copy of the migrated database, dropped afterwards."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(cluster.url("postgres", database="postgres"), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name} TEMPLATE ivy OWNER ivy_owner STRATEGY wal_log")
         yield Store(cluster, name)
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def store(cluster: Postgres) -> Iterator[Store]:
+    """A database of the test's own."""
+    with copied(cluster) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

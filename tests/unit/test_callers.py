@@ -3,6 +3,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
+
 from ivy import errors
 from ivy.callers import Caller, Scope
 from ivy.database import Tenant

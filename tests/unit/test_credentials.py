@@ -11,6 +11,7 @@ import jwt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ivy import credentials, ids, vault
 
 BASE62 = string.digits + string.ascii_letters

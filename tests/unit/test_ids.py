@@ -6,8 +6,9 @@ from uuid import UUID
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from ivy import ids
 from pydantic import TypeAdapter, ValidationError
+
+from ivy import ids
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)

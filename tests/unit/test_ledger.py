@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ivy import ledger, money
 from ivy.database import Tenant, Transaction
 from ivy.ledger import Chart, Leg, Posting, PostingKind, credit, debit

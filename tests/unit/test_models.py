@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
-from ivy import money
-from ivy.models import AmountMinor, CurrencyCode, Input, Metadata, ShortText, Text, Time
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from ivy import money
+from ivy.models import AmountMinor, CurrencyCode, Input, Metadata, ShortText, Text, Time
 
-def accepts(kind: object, value: object) -> bool:
+
+def accepts(kind: Any, value: object) -> bool:
     try:
         TypeAdapter(kind).validate_python(value)
     except ValidationError:

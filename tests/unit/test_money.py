@@ -5,9 +5,10 @@ from importlib.resources import files
 from xml.etree.ElementTree import Element
 
 import pytest
-from defusedxml import ElementTree
+from defusedxml import ElementTree  # type: ignore[import-untyped]  # publishes no types
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from ivy import money
 
 

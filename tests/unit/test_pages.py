@@ -7,9 +7,10 @@ from uuid import UUID
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from ivy import ids, pages
 from ivy.models import Object, Time
-from pydantic import ValidationError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

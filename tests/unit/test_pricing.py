@@ -5,6 +5,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ivy import money, pricing
 from ivy.connectors.simulated import INTERCHANGE
 

@@ -223,7 +223,8 @@ def _open_merchant(tx: Transaction, new: Registration, at: datetime) -> tuple[in
         currency=currency,
         at=at,
     )
-    for tenant in (test, live):
+    for tenant in (live, test):
+        tx.choose(tenant)
         ledger.open_accounts(tx, tenant, currency)
     merchant = Merchant(
         id=public_id,

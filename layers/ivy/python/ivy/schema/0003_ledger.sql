@@ -145,14 +145,19 @@ ALTER TABLE accounts FORCE ROW LEVEL SECURITY;
 CREATE POLICY own ON journal TO ivy_app
     USING (owner = current_merchant() AND livemode = current_livemode());
 CREATE POLICY every ON journal FOR SELECT TO ivy_jobs, ivy_read USING (true);
-CREATE POLICY own ON accounts TO ivy_app USING (number / 10000000 = current_merchant());
+CREATE POLICY own ON accounts TO ivy_app
+    USING (number / 10000000 = current_merchant()
+           AND number / 1000 % 10 = current_livemode()::integer);
 CREATE POLICY every ON accounts TO ivy_jobs USING (true);
 CREATE POLICY reading ON accounts FOR SELECT TO ivy_read USING (true);
 
 GRANT SELECT ON chart, posting_kinds, rollup, entries TO ivy_app, ivy_jobs, ivy_read;
-GRANT SELECT, INSERT ON journal TO ivy_app;
-GRANT SELECT ON journal TO ivy_jobs, ivy_read;
-GRANT SELECT, INSERT ON accounts TO ivy_app;
+-- not xid: a row that claimed an older transaction would hide behind the watermark
+GRANT INSERT (id, source, owner, recorded_at, a1, v1, a2, v2, a3, v3, a4, v4, value_on, kind,
+              part, livemode, reverses, reason) ON journal TO ivy_app;
+GRANT SELECT ON journal TO ivy_app, ivy_jobs, ivy_read;
+-- not balance: an account opens empty
+GRANT SELECT, INSERT (number) ON accounts TO ivy_app;
 GRANT SELECT, INSERT, UPDATE ON accounts TO ivy_jobs;
 GRANT UPDATE (watermark) ON rollup TO ivy_jobs;
 GRANT SELECT ON accounts TO ivy_read;

@@ -1,0 +1,71 @@
+"""One deployment for all tests of a file, where they do not disturb each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from functions.charges import create, process
+from functions.charges import get as get_charge
+from local.postgres import Postgres
+from tests.cloud import Cloud
+from tests.conftest import Store, copied
+from tests.driving import Account, Platform
+
+
+@pytest.fixture(scope="module")
+def shared_store(cluster: Postgres) -> Iterator[Store]:
+    with copied(cluster) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def deployed(cloud: Cloud, shared_store: Store) -> Iterator[Platform]:
+    with Platform(cloud, shared_store) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="module")
+def ada(deployed: Platform) -> Account:
+    return deployed.open_account("ada@example.com")
+
+
+@pytest.fixture(scope="module")
+def bob(deployed: Platform) -> Account:
+    return deployed.open_account("bob@example.com")
+
+
+Charging = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def charging() -> Charging:
+    """Make a charge through the handlers and return it decided."""
+
+    def charge(platform: Platform, account: Account, key: str, **fields: Any) -> dict[str, Any]:
+        body = {"amount": 10_000, "currency": "USD", "payment_method": "tok_visa"} | fields
+        made = platform.request(
+            create.handler, body, bearer=account.secret_key, headers={"Idempotency-Key": key}
+        )
+        assert made.status == create.handler.status, made.body
+        platform.drain(process.handler)
+        found = platform.request(
+            get_charge.handler, bearer=account.secret_key, id=made.json()["id"]
+        )
+        decided: dict[str, Any] = found.json()
+        return decided
+
+    return charge
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, Any]]]:
+    """Return the log lines written since the last call; every line must be JSON."""
+
+    def lines() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return lines

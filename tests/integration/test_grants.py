@@ -1,0 +1,175 @@
+"""Who may do what: the catalogue is asked, then the roles try it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from tests.conftest import ROLES, Store
+
+WRITES = {"INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"}
+
+# Everything that a role may do beyond reading, by table; a change here is a change of trust.
+ALLOWED: dict[str, dict[str, set[str]]] = {
+    "ivy_app": {
+        "accounts": {"INSERT(number)"},
+        "api_keys": {"INSERT", "UPDATE(expires_at)", "UPDATE(last_used_at)", "UPDATE(revoked_at)"},
+        "attempts": {"INSERT", "UPDATE(milliseconds)", "UPDATE(outcome)", "UPDATE(reference)"},
+        "charges": {
+            "INSERT",
+            "UPDATE(amount_captured)",
+            "UPDATE(available_on)",
+            "UPDATE(decline_code)",
+            "UPDATE(failure_code)",
+            "UPDATE(fee)",
+            "UPDATE(ledger_transaction)",
+            "UPDATE(status)",
+            "UPDATE(version)",
+        },
+        "events": {"INSERT"},
+        "idempotency_keys": {"INSERT", "UPDATE(body)", "UPDATE(status)"},
+        "journal": {
+            f"INSERT({column})"
+            for column in (
+                *("a1", "v1", "a2", "v2", "a3", "v3", "a4", "v4", "id", "source", "owner"),
+                *("recorded_at", "value_on", "kind", "part", "livemode", "reverses", "reason"),
+            )
+        },
+        "members": {"INSERT"},
+        "merchants": {"INSERT"},
+        "outbox": {"INSERT", "DELETE"},
+        "users": {"INSERT"},
+    },
+    "ivy_jobs": {
+        "accounts": {"INSERT", "UPDATE"},
+        "idempotency_keys": {"DELETE"},
+        "outbox": {"UPDATE(next_send_at)", "UPDATE(sends)"},
+        "rollup": {"UPDATE(watermark)"},
+    },
+    "ivy_read": {},
+}
+
+
+@pytest.fixture(scope="module")
+def root(shared_store: Store) -> Iterator[psycopg.Connection[Any]]:
+    with shared_store.superuser() as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_writes_only_what_it_must(root: psycopg.Connection[Any], role: str) -> None:
+    found: dict[str, set[str]] = {}
+    for table, privilege in root.execute(
+        "SELECT relname, privilege_type FROM pg_class, aclexplode(relacl)"
+        " WHERE relnamespace = 'ivy'::regnamespace AND relkind IN ('r', 'v')"
+        " AND grantee = %s::regrole",
+        (role,),
+    ):
+        if privilege in WRITES:
+            found.setdefault(table, set()).add(privilege)
+    for table, column, privilege in root.execute(
+        "SELECT relname, attname, privilege_type FROM pg_class"
+        " JOIN pg_attribute ON attrelid = pg_class.oid, aclexplode(attacl)"
+        " WHERE relnamespace = 'ivy'::regnamespace AND grantee = %s::regrole",
+        (role,),
+    ):
+        if privilege in WRITES:
+            found.setdefault(table, set()).add(f"{privilege}({column})")
+    assert found == ALLOWED[role]
+
+
+def test_nothing_is_granted_to_everybody(root: psycopg.Connection[Any]) -> None:
+    found = root.execute(
+        "SELECT relname FROM pg_class, aclexplode(relacl)"
+        " WHERE relnamespace = 'ivy'::regnamespace AND grantee = 0"
+    ).fetchall()
+    assert found == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_role_is_more_than_a_login(root: psycopg.Connection[Any], role: str) -> None:
+    found = root.execute(
+        "SELECT rolsuper, rolcreatedb, rolcreaterole, rolbypassrls, rolreplication, rolcanlogin,"
+        " NOT EXISTS (SELECT FROM pg_auth_members WHERE member = pg_roles.oid)"
+        " FROM pg_roles WHERE rolname = %s",
+        (role,),
+    ).fetchone()
+    assert found == (False, False, False, False, False, True, True)
+    owned = root.execute(
+        "SELECT relname FROM pg_class WHERE relowner = %s::regrole", (role,)
+    ).fetchall()
+    assert owned == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_time_limits_come_with_the_role(shared_store: Store, role: str) -> None:
+    with psycopg.connect(shared_store.url(role)) as connection:
+        limits = [
+            connection.execute(f"SHOW {name}".encode()).fetchone()
+            for name in ("statement_timeout", "lock_timeout", "transaction_timeout", "timezone")
+        ]
+    assert limits == [("8s",), ("3s",), ("14s",), ("UTC",)]
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE journal DISABLE TRIGGER append_only",
+        "ALTER TABLE journal DISABLE ROW LEVEL SECURITY",
+        "ALTER TABLE journal DROP CONSTRAINT legs_sum_to_zero",
+        "DROP TABLE journal",
+        "DROP POLICY own ON charges",
+        "CREATE TABLE mine (n integer)",
+        "CREATE FUNCTION mine() RETURNS integer LANGUAGE sql RETURN 1",
+        "CREATE SCHEMA mine",
+        "SET session_replication_role = replica",
+        "SET ROLE ivy_owner",
+        "GRANT UPDATE ON journal TO ivy_app",
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "UPDATE migrations SET checksum = ''",
+    ],
+)
+def test_no_role_can_loosen_its_bonds(shared_store: Store, role: str, statement: str) -> None:
+    with psycopg.connect(shared_store.url(role)) as connection:
+        if statement.startswith("GRANT"):  # a warning, not an error: so look at what it changed
+            connection.execute(statement.encode())
+            allowed = "SELECT has_any_column_privilege('ivy_app', 'journal', 'UPDATE')"
+            assert connection.execute(allowed.encode()).fetchone() == (False,)
+            return
+        with pytest.raises((errors.InsufficientPrivilege, errors.InvalidParameterValue)):
+            connection.execute(statement.encode())
+
+
+def test_the_app_cannot_invent_money(shared_store: Store) -> None:
+    """A balance moves by journal rows alone, and no row can hide behind the watermark."""
+    with psycopg.connect(shared_store.url("ivy_app")) as connection:
+        connection.execute("SELECT set_config('app.merchant', '1042', false)")
+        connection.execute("SELECT set_config('app.livemode', 'false', false)")
+        connection.execute("INSERT INTO accounts (number) VALUES (10428400220)")
+        connection.commit()
+        for statement in (
+            "INSERT INTO accounts (number, balance) VALUES (10428400230, -1)",
+            "UPDATE accounts SET balance = -1",
+            "INSERT INTO journal (id, source, owner, recorded_at, a1, v1, a2, v2, value_on, kind,"
+            " livemode, xid) VALUES (gen_random_uuid(), gen_random_uuid(), 1042, now(), 8400110, 1,"
+            " 10428400210, -1, now(), 1, false, 1)",
+        ):
+            with pytest.raises(errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+            connection.rollback()
+
+
+def test_the_reader_never_sees_a_secret(shared_store: Store) -> None:
+    with psycopg.connect(shared_store.url("ivy_read"), autocommit=True) as connection:
+        for statement in ("SELECT password_hash FROM users", "SELECT hash FROM api_keys"):
+            with pytest.raises(errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+        connection.execute("SELECT email FROM users")
+        connection.execute("SELECT last4 FROM api_keys")
+        with pytest.raises(errors.InsufficientPrivilege):
+            connection.execute("SELECT body FROM idempotency_keys")

@@ -1,0 +1,292 @@
+"""One merchant never sees another's rows, and test mode never sees live: in every table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import errors, sql
+
+from ivy import ids, ledger
+from ivy.database import Database, Tenant, Transaction
+from ivy.ledger import Chart, Posting, PostingKind, credit, debit
+from tests.conftest import Store
+from tests.driving import Account, Platform
+
+SHARED = {"bank_holidays", "charge_transitions", "chart", "migrations", "posting_kinds", "rollup"}
+"""Tables that hold nobody's rows."""
+
+WITHOUT_MODE = {"api_keys", "members", "merchants", "users"}
+"""A merchant's two modes share their people and are managed together."""
+
+
+@pytest.fixture(scope="module")
+def root(shared_store: Store) -> Iterator[psycopg.Connection[Any]]:
+    with shared_store.superuser() as connection:
+        yield connection
+
+
+def tables(root: psycopg.Connection[Any]) -> list[str]:
+    found = root.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'ivy'::regnamespace AND relkind = 'r'"
+    )
+    return sorted(name for (name,) in found)
+
+
+@pytest.fixture(scope="module")
+def filled(root: psycopg.Connection[Any], ada: Account, bob: Account) -> dict[str, Tenant]:
+    """Two merchants with rows in every table, in both modes."""
+    tenants = {
+        f"{name}-{mode}": Tenant(account.merchant_id, mode == "live")
+        for name, account in (("ada", ada), ("bob", bob))
+        for mode in ("test", "live")
+    }
+    for tenant in tenants.values():
+        fill(root, tenant)
+    return tenants
+
+
+def fill(root: psycopg.Connection[Any], tenant: Tenant) -> None:
+    charge, ltx = ids.new(ids.now()), ids.new(ids.now())
+    row = {"m": tenant.merchant_id, "live": tenant.livemode, "c": charge, "l": ltx}
+    root.execute(
+        "INSERT INTO charges (merchant_id, livemode, id, amount, created_at, currency, status,"
+        " payment_method) VALUES (%(m)s, %(live)s, %(c)s, 100, now(), 'USD', 'pending', 'tok')",
+        row,
+    )
+    root.execute(
+        "INSERT INTO attempts (merchant_id, livemode, charge_id, number, connector, started_at)"
+        " VALUES (%(m)s, %(live)s, %(c)s, 1, 'simulated', now())",
+        row,
+    )
+    root.execute(
+        "INSERT INTO events (merchant_id, livemode, id, object_id, version, type, data, created_at)"
+        " VALUES (%(m)s, %(live)s, %(l)s, %(c)s, 1, 'charge.pending', '{}', now())",
+        row,
+    )
+    root.execute(
+        "INSERT INTO outbox (id, merchant_id, livemode, queue, subject, correlation, next_send_at,"
+        " created_at) VALUES (%(l)s, %(m)s, %(live)s, 'charges', %(c)s, '', now(), now())",
+        row,
+    )
+    root.execute(
+        "INSERT INTO idempotency_keys (merchant_id, livemode, scope, fingerprint)"
+        " VALUES (%(m)s, %(live)s, sha256('a'), sha256('b'))",
+        row,
+    )
+    number = tenant.merchant_id * 10_000_000 + 840_0_210 + tenant.livemode * 1_000
+    root.execute(
+        "INSERT INTO journal (id, source, owner, livemode, recorded_at, a1, v1, a2, v2, value_on,"
+        " kind) VALUES (%(l)s, %(c)s, %(m)s, %(live)s, now(), %(p)s, 5, %(n)s, -5, now(), 1)",
+        row | {"n": number, "p": 840_0_110 + tenant.livemode * 1_000},
+    )
+
+
+OWNER_OF_ROW = {
+    "accounts": "(number / 10000000, number / 1000 % 10 = 1)",
+    "journal": "(owner, livemode)",
+    "entries": "(owner, livemode)",
+    "api_keys": "(merchant_id, NULL::boolean)",
+    "members": "(merchant_id, NULL::boolean)",
+    "merchants": "(id, NULL::boolean)",
+    "users": "((SELECT merchant_id FROM members WHERE user_id = users.id), NULL::boolean)",
+}
+
+
+def owners(connection: psycopg.Connection[Any], table: str) -> set[tuple[int, bool | None]]:
+    """Whose rows a connection can see in a table."""
+    expression = OWNER_OF_ROW.get(table, "(merchant_id, livemode)").strip("()")
+    if table == "users":
+        expression = OWNER_OF_ROW[table][1:-1]
+    found = connection.execute(f"SELECT DISTINCT {expression} FROM ivy.{table}".encode())
+    return {(merchant, livemode) for merchant, livemode in found.fetchall()}
+
+
+def test_every_table_of_merchants_is_fenced(root: psycopg.Connection[Any]) -> None:
+    fenced = {
+        name
+        for (name,) in root.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'ivy'::regnamespace"
+            " AND relkind = 'r' AND relrowsecurity AND relforcerowsecurity"
+        )
+    }
+    assert fenced == set(tables(root)) - SHARED
+
+
+def test_no_policy_lets_the_app_see_everything(root: psycopg.Connection[Any]) -> None:
+    policies = root.execute(
+        "SELECT tablename, qual FROM pg_policies WHERE schemaname = 'ivy'"
+        " AND 'ivy_app' = ANY (roles)"
+    ).fetchall()
+    assert {table for table, _ in policies} == set(tables(root)) - SHARED
+    for table, qualification in policies:
+        assert "current_merchant()" in qualification or "presented()" in qualification, table
+
+
+def test_views_ask_the_caller(root: psycopg.Connection[Any]) -> None:
+    views = root.execute(
+        "SELECT relname, reloptions FROM pg_class"
+        " WHERE relnamespace = 'ivy'::regnamespace AND relkind IN ('v', 'm')"
+    ).fetchall()
+    assert views == [("entries", ["security_invoker=true"])]
+
+
+def test_nothing_runs_with_the_rights_of_its_owner(root: psycopg.Connection[Any]) -> None:
+    found = root.execute(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'ivy'::regnamespace AND prosecdef"
+    ).fetchall()
+    assert found == []
+
+
+@pytest.mark.parametrize("who", ["ada-test", "ada-live", "bob-test", "bob-live"])
+def test_a_tenant_sees_its_own_rows_alone(
+    shared_store: Store, root: psycopg.Connection[Any], filled: dict[str, Tenant], who: str
+) -> None:
+    tenant = filled[who]
+    with psycopg.connect(shared_store.url("ivy_app")) as connection:
+        connection.execute(
+            "SELECT set_config('app.merchant', %s, true), set_config('app.livemode', %s, true)",
+            (str(tenant.merchant_id), str(tenant.livemode)),
+        )
+        for table in [*sorted(set(tables(root)) - SHARED), "entries"]:
+            everyone = owners(root, table)
+            mode = None if table in WITHOUT_MODE else tenant.livemode
+            assert len(everyone) >= (2 if table in WITHOUT_MODE else 4), table
+            assert owners(connection, table) == {(tenant.merchant_id, mode)}, table
+
+
+def test_without_a_tenant_nothing_is_seen(
+    shared_store: Store, root: psycopg.Connection[Any], filled: dict[str, Tenant]
+) -> None:
+    assert filled
+    for settings in ("", "-c app.merchant= -c app.livemode="):
+        with psycopg.connect(shared_store.url("ivy_app"), options=settings) as connection:
+            for table in [*sorted(set(tables(root)) - SHARED), "entries"]:
+                assert owners(connection, table) == set(), table
+
+
+def test_a_merchant_without_a_mode_sees_no_money(
+    shared_store: Store, root: psycopg.Connection[Any], filled: dict[str, Tenant]
+) -> None:
+    with psycopg.connect(shared_store.url("ivy_app")) as connection:
+        merchant = str(filled["ada-test"].merchant_id)
+        connection.execute("SELECT set_config('app.merchant', %s, true)", (merchant,))
+        for table in set(tables(root)) - SHARED - WITHOUT_MODE:
+            assert owners(connection, table) == set(), table
+
+
+INSERTS = {
+    "charges": "INSERT INTO charges (merchant_id, livemode, id, amount, created_at, currency,"
+    " status, payment_method) VALUES (%(m)s, %(live)s, gen_random_uuid(), 100, now(), 'USD',"
+    " 'pending', 'tok')",
+    "events": "INSERT INTO events (merchant_id, livemode, id, object_id, version, type, data,"
+    " created_at) VALUES (%(m)s, %(live)s, gen_random_uuid(), gen_random_uuid(), 1, 'x', '{}',"
+    " now())",
+    "outbox": "INSERT INTO outbox (id, merchant_id, livemode, queue, subject, correlation,"
+    " next_send_at, created_at) VALUES (gen_random_uuid(), %(m)s, %(live)s, 'charges',"
+    " gen_random_uuid(), '', now(), now())",
+    "idempotency_keys": "INSERT INTO idempotency_keys (merchant_id, livemode, scope, fingerprint)"
+    " VALUES (%(m)s, %(live)s, sha256('x'), sha256('y'))",
+    "accounts": "INSERT INTO accounts (number) VALUES"
+    " (%(m)s::bigint * 10000000 + 9780220 + 1000 * %(live)s::boolean::integer)",
+}
+
+
+@pytest.mark.parametrize("table", INSERTS)
+def test_nobody_writes_into_anothers_books(
+    shared_store: Store, filled: dict[str, Tenant], table: str
+) -> None:
+    mine = filled["ada-test"]
+    with psycopg.connect(shared_store.url("ivy_app")) as connection:
+        for theirs in filled.values():
+            connection.execute(
+                "SELECT set_config('app.merchant', %s, true), set_config('app.livemode', %s, true)",
+                (str(mine.merchant_id), str(mine.livemode)),
+            )
+            row = {"m": theirs.merchant_id, "live": theirs.livemode}
+            statement = sql.SQL(INSERTS[table])  # type: ignore[arg-type]  # a table of literals
+            if theirs == mine:
+                connection.execute(statement, row)
+            else:
+                with pytest.raises(errors.InsufficientPrivilege, match="row-level security"):
+                    connection.execute(statement, row)
+            connection.rollback()
+
+
+def test_the_tenant_ends_with_its_transaction(
+    shared_store: Store, filled: dict[str, Tenant]
+) -> None:
+    database = Database(shared_store.url("ivy_app"))
+    with database.transaction(filled["ada-test"]) as tx:
+        assert tx.value("SELECT count(*) FROM charges") > 0
+    with database.transaction() as tx:
+        assert tx.value("SELECT count(*) FROM charges") == 0
+    with pytest.raises(RuntimeError), database.transaction(filled["ada-test"]):
+        raise RuntimeError
+    with database.transaction() as tx:
+        assert tx.value("SELECT current_merchant()") is None
+    database.close()
+
+
+def test_a_posting_for_another_merchant_is_refused(
+    shared_store: Store, filled: dict[str, Tenant]
+) -> None:
+    database = Database(shared_store.url("ivy_app"))
+
+    def attempt(chosen: Tenant, posted: Tenant) -> None:
+        at = ids.now()
+        posting = Posting(
+            id=ids.new(at),
+            kind=PostingKind.CHARGE_CAPTURED,
+            source=ids.new(at),
+            currency="USD",
+            legs=(debit(Chart.ACQUIRER_RECEIVABLE_SIMULATED, 1), credit(Chart.PENDING, 1)),
+            value_on=at.date(),
+            recorded_at=at,
+        )
+        with database.transaction(chosen) as tx:
+            ledger.post(tx, posted, posting)
+
+    attempt(filled["ada-test"], filled["ada-test"])
+    for theirs in ("ada-live", "bob-test", "bob-live"):
+        with pytest.raises(errors.InsufficientPrivilege):
+            attempt(filled["ada-test"], filled[theirs])
+    database.close()
+
+
+def test_presenting_a_credential_shows_its_rows_alone(
+    shared_store: Store, deployed: Platform, ada: Account, bob: Account
+) -> None:
+    assert deployed
+    database = Database(shared_store.url("ivy_app"))
+    with database.transaction() as tx:
+        tx.present("ada@example.com")
+        assert tx.value("SELECT array_agg(email) FROM users") == ["ada@example.com"]
+        assert visible(tx, "merchants") == visible(tx, "api_keys") == visible(tx, "members") == 0
+        user = tx.value("SELECT id FROM users")
+        tx.present(str(user))
+        assert tx.value("SELECT array_agg(merchant_id) FROM members") == [ada.merchant_id]
+    with shared_store.superuser() as root:
+        (key_hash,) = root.execute(
+            "SELECT hash FROM api_keys WHERE id = %s", (UUID(hex=bob.key_id[4:]),)
+        ).fetchone() or ("",)
+    with database.transaction() as tx:
+        tx.present(key_hash)
+        assert tx.value("SELECT array_agg(merchant_id) FROM api_keys") == [bob.merchant_id]
+        assert visible(tx, "users") == visible(tx, "charges") == visible(tx, "accounts") == 0
+    database.close()
+
+
+def visible(tx: Transaction, table: str) -> int:
+    counts = {
+        "accounts": "SELECT count(*) FROM accounts",
+        "api_keys": "SELECT count(*) FROM api_keys",
+        "charges": "SELECT count(*) FROM charges",
+        "members": "SELECT count(*) FROM members",
+        "merchants": "SELECT count(*) FROM merchants",
+        "users": "SELECT count(*) FROM users",
+    }
+    return int(tx.value(counts[table]))  # type: ignore[arg-type]  # a table of literals
