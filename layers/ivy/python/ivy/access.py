@@ -61,7 +61,10 @@ class Registration(Input):
     country: Annotated[
         str,
         StringConstraints(pattern="^[A-Z]{2}$"),
-        Field(description="ISO 3166-1 alpha-2.", examples=["US"]),
+        Field(
+            description="ISO 3166-1 alpha-2.",
+            json_schema_extra={"enum": sorted({*_CURRENCY_OF_COUNTRY, *_EURO_COUNTRIES})},
+        ),
     ]
 
     @field_validator("country")

@@ -6,13 +6,13 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from ivy import credentials, errors, ids, pages
 from ivy.callers import Caller, Scope
 from ivy.database import Transaction
 from ivy.errors import FieldError
-from ivy.models import Input, Object, ShortText, Time, example
+from ivy.models import Input, Moment, Object, ShortText, Time, example
 
 MAX_ALLOWED_NETWORKS = 20
 
@@ -34,7 +34,7 @@ class NewApiKey(Input):
             description="What the key may do; a secret key gets all you may do unless told fewer.",
         ),
     ] = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     allowed_ips: Annotated[
         list[IPv4Network | IPv6Network],
         Field(

@@ -1,5 +1,6 @@
 """What every request body, query and answer has in common."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -96,6 +97,21 @@ AmountMinor = Annotated[
 def _write_time(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+
+
+def _as_written(moment: object) -> object:
+    """Refuse what only looks like a time to a lenient parser: a number, a bare date."""
+    if isinstance(moment, str) and not _RFC_3339.fullmatch(moment):
+        raise PydanticCustomError("time", "must be a time as RFC 3339 writes it, with its zone")
+    return moment
+
+
+Moment = Annotated[
+    AwareDatetime, BeforeValidator(_as_written), Field(examples=["2026-11-24T09:30:00Z"])
+]
+"""A time that a caller sends: RFC 3339 with its zone."""
 
 Time = Annotated[AwareDatetime, PlainSerializer(_write_time, return_type=str)]
 """RFC 3339 in UTC with milliseconds."""

@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Annotated, Generic, Literal, Protocol, TypeVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from ivy import ids
-from ivy.models import Input, Object
+from ivy.models import Input, Moment, Object
 
 MAX_PAGE = 100
 DEFAULT_PAGE = 10
@@ -32,10 +32,10 @@ class Page(Input):
 
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
     cursor: Annotated[Cursor | None, Field(description="`next_cursor` of the page before.")] = None
-    created_gt: Annotated[AwareDatetime | None, Field(alias="created_at[gt]")] = None
-    created_gte: Annotated[AwareDatetime | None, Field(alias="created_at[gte]")] = None
-    created_lt: Annotated[AwareDatetime | None, Field(alias="created_at[lt]")] = None
-    created_lte: Annotated[AwareDatetime | None, Field(alias="created_at[lte]")] = None
+    created_gt: Annotated[Moment | None, Field(alias="created_at[gt]")] = None
+    created_gte: Annotated[Moment | None, Field(alias="created_at[gte]")] = None
+    created_lt: Annotated[Moment | None, Field(alias="created_at[lt]")] = None
+    created_lte: Annotated[Moment | None, Field(alias="created_at[lte]")] = None
 
     def bounds(self) -> tuple[UUID, UUID]:
         """Return the lowest id wanted, and the id below which the page starts."""

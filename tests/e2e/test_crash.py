@@ -1,0 +1,127 @@
+"""The machine loses power in the middle of a thousand charges.
+
+The emulator and Postgres are killed with SIGKILL while clients charge, and started again. The
+emulator comes back without its queues and its idempotency table. Every acknowledged charge must be
+there exactly once, every retry must answer as the first try did, and nothing may stay pending.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests import invariants
+from tests.e2e.conftest import Stack, ivy, until
+
+CLIENTS = 8
+CHARGES = 400
+KILL_AFTER = 120
+
+
+@dataclass
+class Run:
+    """What the clients know: keys sent, and the charge that each key was acknowledged with."""
+
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    unanswered: list[str] = field(default_factory=list)
+    enough: threading.Event = field(default_factory=threading.Event)
+
+    def send(self, stack: Stack, key: str) -> None:
+        try:
+            answer = httpx.post(
+                f"{stack.api}/charges",
+                json={"amount": 1000, "currency": "USD", "payment_method": "tok_visa"},
+                headers={"Authorization": f"Bearer {stack.key}", "Idempotency-Key": key},
+                timeout=20,
+            )
+        except httpx.HTTPError:
+            self.unanswered.append(key)
+            return
+        if answer.status_code != 201:
+            self.unanswered.append(key)
+            return
+        self.acknowledged[key] = answer.json()["id"]
+        if len(self.acknowledged) >= KILL_AFTER:
+            self.enough.set()
+
+
+@pytest.fixture
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that may be broken: not the one the other tests share."""
+    home = tmp_path_factory.mktemp("doomed")
+    ivy(home, "up", "--detach")
+    try:
+        yield Stack(home, json.loads((home / "local.json").read_text()))
+    finally:
+        ivy(home, "down", check=False)
+
+
+def kill_everything(home: Path) -> None:
+    """SIGKILL every process of a home's stack: supervisor, emulator, workers, Postgres."""
+    marked = [
+        process
+        for process in psutil.process_iter()
+        if any(str(home) in part for part in _words(process))
+    ]
+    for process in marked:
+        for child in process.children(recursive=True):
+            _kill(child)
+        _kill(process)
+    assert marked
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return [*process.cmdline(), process.environ().get("IVY_HOME", "")]
+    except psutil.Error:
+        return []
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.send_signal(signal.SIGKILL)
+    except psutil.NoSuchProcess:
+        pass
+
+
+def test_kill_everything_in_the_middle_of_charging(own_stack: Stack) -> None:
+    run = Run()
+    keys = [uuid.uuid4().hex for _ in range(CHARGES)]
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for key in keys:
+            clients.submit(run.send, own_stack, key)
+        assert run.enough.wait(timeout=120)
+        kill_everything(own_stack.home)
+    assert run.unanswered, "the kill came after the last answer"
+
+    ivy(own_stack.home, "up", "--detach")
+    stack = Stack(own_stack.home, json.loads((own_stack.home / "local.json").read_text()))
+
+    again = Run()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for key in keys:
+            clients.submit(again.send, stack, key)
+    assert len(again.acknowledged) == CHARGES, again.unanswered
+    for key, charge_id in run.acknowledged.items():
+        assert again.acknowledged[key] == charge_id
+
+    with stack.superuser() as connection:
+
+        def pending() -> int:
+            row = connection.execute("SELECT count(*) FROM charges WHERE status = 'pending'")
+            return int(row.fetchone()[0])  # type: ignore[index]  # count always has a row
+
+        until(lambda: pending() == 0, within_seconds=240)
+        row = connection.execute("SELECT count(*), count(DISTINCT id) FROM charges").fetchone()
+        assert row == (CHARGES, CHARGES)
+        invariants.check(connection)
