@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.network import POSTGRES_PORT
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aws_cdk import aws_kms as kms
-    from aws_cdk import aws_secretsmanager as secretsmanager
 
     from infra.network import Network
     from infra.target import Target
@@ -104,19 +105,43 @@ class Database(Construct):
         for role, secret in secrets.items():
             if role not in ("owner", "access"):
                 secret.attach(self.cluster)
-        self.proxy_host = self._proxy(target, network, secrets) if target.proxy else None
+        self.proxy_host = self._proxy(target, network, secrets, key) if target.proxy else None
 
     def _proxy(
         self,
         target: Target,
         network: Network,
         secrets: Mapping[str, secretsmanager.ISecret],
+        key: kms.IKey,
     ) -> str:
         """Pool the connections of functions; migrations go straight to the cluster."""
+        # By ARN: with the key attached, CDK would add the proxy to the key's policy, in a circle.
+        pooled = [
+            secretsmanager.Secret.from_secret_complete_arn(self, role, secrets[role].secret_arn)
+            for role in ("app", "jobs")
+        ]
+        role = iam.Role(
+            self,
+            "ProxyRole",
+            assumed_by=iam.ServicePrincipal("rds.amazonaws.com"),
+            description="Lets RDS Proxy sign in as the roles it pools",
+            inline_policies={
+                "secrets": iam.PolicyDocument(
+                    statements=[
+                        iam.PolicyStatement(
+                            actions=["secretsmanager:GetSecretValue"],
+                            resources=[secret.secret_arn for secret in pooled],
+                        ),
+                        iam.PolicyStatement(actions=["kms:Decrypt"], resources=[key.key_arn]),
+                    ]
+                )
+            },
+        )
         proxy = self.cluster.add_proxy(
             "Proxy",
             db_proxy_name=f"{target.prefix}-ledger",
-            secrets=[secrets["app"], secrets["jobs"]],
+            secrets=pooled,
+            role=role.without_policy_updates(),
             vpc=network.vpc,
             vpc_subnets=network.subnets,
             security_groups=[self._group],

@@ -59,7 +59,10 @@ PRUNED = (
 )
 PRUNED_SUFFIXES = (".pyi", ".pyx", ".pxd", ".c", ".h")
 KEPT_METADATA = ("METADATA", "entry_points.txt", "licenses")
-SWAGGER_ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
+SWAGGER_WHEEL = "fastapi-offline"
+"""Carries Swagger UI 5: the older releases that other wheels carry cannot show OpenAPI 3.1."""
+
+SWAGGER_ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js")
 
 
 class LayerError(RuntimeError):
@@ -224,10 +227,10 @@ def _ivy(target: Target, python: Path) -> None:
 
 def _swagger_folder() -> Path:
     try:
-        wheel = importlib.metadata.distribution("swagger-ui-bundle")
+        wheel = importlib.metadata.distribution(SWAGGER_WHEEL)
     except importlib.metadata.PackageNotFoundError as error:
         raise LayerError(
-            "swagger-ui-bundle is not installed: run `make dev`, or install requirements/dev.txt"
+            f"{SWAGGER_WHEEL} is not installed: run `make dev`, or install requirements/dev.txt"
         ) from error
     entry = next(f for f in wheel.files or [] if f.name == SWAGGER_ASSETS[0])
     return Path(str(wheel.locate_file(entry))).parent

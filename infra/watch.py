@@ -9,8 +9,10 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 
+from infra.catalogue import declared
 from infra.function import METRICS_NAMESPACE
 from infra.responses import STAGE
+from ivy.serve.declaration import Route
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -57,7 +59,7 @@ class WatchStack(Stack):
             self._function(function)
         self._queues(data, workers)
         self._gateway()
-        self._product()
+        self._product(functions)
         if data.database is not None:
             self._database(f"{target.prefix}-ledger")
         self._dashboard()
@@ -119,10 +121,22 @@ class WatchStack(Stack):
         throttled = _metric("AWS/Lambda", "Throttles", {})
         self._alarm("throttles", throttled, 1, "throttles", minutes=3)
 
-    def _product(self) -> None:
-        age = _metric(METRICS_NAMESPACE, "OutboxOldestAge", {}, "Maximum")
-        self._alarm("outbox-age", age, OUTBOX_AGE_SECONDS, "outbox-age", minutes=3)
-        front = _metric(METRICS_NAMESPACE, "IdempotencyFrontFailed", {})
+    def _product(self, functions: list[Function]) -> None:
+        """Alarm on what functions report about themselves; ``service`` is the function's noun."""
+        self._alarm("outbox-age", _outbox_age(), OUTBOX_AGE_SECONDS, "outbox-age", minutes=3)
+        nouns = sorted({f.noun for f, route in declared(functions, Route) if route.idempotent})
+        if not nouns:
+            return
+        failed = {
+            noun: _metric(METRICS_NAMESPACE, "IdempotencyFrontFailed", {"service": noun})
+            for noun in nouns
+        }
+        front = cloudwatch.MathExpression(
+            expression="SUM(METRICS())",
+            label="Failed calls to the idempotency table",
+            using_metrics={**failed},
+            period=PERIOD,
+        )
         self._alarm("front-failed", front, FRONT_FAILURES_A_MINUTE, "front-failed", minutes=5)
 
     def _database(self, cluster: str) -> None:
@@ -151,7 +165,7 @@ class WatchStack(Stack):
             ),
             _graph(
                 "Outbox: oldest unsent, s",
-                [_metric(METRICS_NAMESPACE, "OutboxOldestAge", {}, "Maximum")],
+                [_outbox_age()],
             ),
         )
 
@@ -166,6 +180,10 @@ def _metric(
         statistic=statistic,
         period=PERIOD,
     )
+
+
+def _outbox_age() -> cloudwatch.Metric:
+    return _metric(METRICS_NAMESPACE, "OutboxOldestAge", {"service": "outbox"}, "Maximum")
 
 
 def _graph(title: str, metrics: list[cloudwatch.Metric]) -> cloudwatch.GraphWidget:

@@ -82,7 +82,7 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _cdk() -> list[str]:
-    names = {"aws-cdk-lib", "constructs", "cdk-nag", "swagger-ui-bundle"}
+    names = {"aws-cdk-lib", "constructs", "cdk-nag", "fastapi-offline"}
     return [f"{d.name}=={d.version}" for d in distributions() if d.name in names]
 
 

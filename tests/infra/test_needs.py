@@ -1,0 +1,25 @@
+"""Needs that cannot be met fail at synthesis, with the fix, not at run time."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra import needs
+from infra.needs import NeedError, Shared, all_granted
+from ivy.needs import Need
+
+
+def test_a_queue_that_nothing_consumes() -> None:
+    empty = Shared(table=None, queues={}, secrets={})  # type: ignore[arg-type] # never asked
+    with pytest.raises(NeedError, match="@consumer\\('charges'\\)"):
+        all_granted((Need.CHARGES_QUEUE,), empty)
+
+
+def test_two_roles_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    def grant(_need: Need, _shared: Shared) -> needs.Grant:
+        return needs.Grant(environment={"IVY_DATABASE_SECRET": "one"})
+
+    monkeypatch.setattr(needs, "granted", grant)
+    empty = Shared(table=None, queues={}, secrets={})  # type: ignore[arg-type] # never asked
+    with pytest.raises(NeedError, match="cannot be needed together"):
+        all_granted((Need.DATABASE, Need.DATABASE_JOBS), empty)

@@ -1,0 +1,109 @@
+"""What Lambda would have on its path is enough to import every handler."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from infra import layers
+from ivy.needs import Need
+
+if TYPE_CHECKING:
+    from infra.catalogue import Function
+
+RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "urllib3", "jmespath", "dateutil", "six")
+"""What the Lambda runtime brings by itself."""
+
+IMPORT = """
+import importlib, json, sys
+sys.path[:0] = json.loads(sys.argv[1])
+for module in json.loads(sys.argv[2]):
+    importlib.import_module(module)
+"""
+
+
+def everything_imported(folder: Path) -> set[str]:
+    """Modules that sources name anywhere, also inside functions, where imports are kept lazy."""
+    found: set[str] = set()
+    for path in folder.rglob("*.py"):
+        typing_only: set[ast.AST] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                typing_only.update(*(ast.walk(each) for each in node.body))
+            elif node in typing_only:
+                continue
+            elif isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module)
+    return found - {"__future__"}
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the Lambda runtime brings, and nothing else of this environment."""
+    folder = tmp_path_factory.mktemp("runtime")
+    installed = Path(boto3.__file__).parents[1]
+    for name in RUNTIME_PACKAGES:
+        source = installed / name
+        (folder / name).symlink_to(source) if source.exists() else (
+            folder / f"{name}.py"
+        ).symlink_to(installed / f"{name}.py")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built() -> dict[str, layers.Layer]:
+    return layers.build("local")
+
+
+def refused(paths: list[Path], modules: set[str]) -> str:
+    """Import with an interpreter that knows the standard library and these paths; what it says."""
+    done = subprocess.run(  # noqa: S603 - our own code
+        [
+            *(sys.executable, "-I", "-S", "-c", IMPORT),
+            *(json.dumps([str(path) for path in paths]), json.dumps(sorted(modules))),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={},
+    )
+    assert done.returncode == 0 or done.stderr
+    return done.stderr
+
+
+def test_every_handler_imports_with_its_layers_alone(
+    functions: list[Function], built: dict[str, layers.Layer], runtime: Path, tmp_path: Path
+) -> None:
+    for function in functions:
+        task = tmp_path / function.name
+        zipfile.ZipFile(function.zipped(tmp_path)).extractall(task)
+        names = ["dependencies", "ivy"]
+        if Need.REFERENCE in function.declaration.needs:
+            names.append("reference")
+        paths = [task, *(built[name].directory / "python" for name in names), runtime]
+        modules = {function.handler.removesuffix(".handler"), *everything_imported(task)}
+        assert refused(paths, modules) == "", function.name
+
+
+def test_what_ivy_imports_later_is_there_too(built: dict[str, layers.Layer], runtime: Path) -> None:
+    paths = [*(built[name].directory / "python" for name in ("dependencies", "ivy")), runtime]
+    modules = everything_imported(layers.IVY)
+    assert {"fastapi", "mangum", "boto3"} <= modules
+    assert refused(paths, modules) == ""
+
+
+def test_the_check_sees_a_missing_module(runtime: Path, tmp_path: Path) -> None:
+    (tmp_path / "needy.py").write_text("def later():\n    import fastapi\n")
+    assert refused([tmp_path, runtime], {"needy"}) == ""
+    assert "fastapi" in refused([tmp_path, runtime], everything_imported(tmp_path))

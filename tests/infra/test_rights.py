@@ -1,0 +1,158 @@
+"""Every function has a role of its own with exactly what its needs say."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ivy.needs import Need
+from ivy.serve.declaration import Consumer, Job
+from tests.infra.templates import REPOSITORY, Assembly, Resource, as_list, statements
+
+if TYPE_CHECKING:
+    from infra.catalogue import Function
+
+OWN_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+SECRET = {"secretsmanager:GetSecretValue"}
+SEND = {"sqs:SendMessage"}
+EXPECTED = {
+    Need.DATABASE: SECRET,
+    Need.DATABASE_JOBS: SECRET,
+    Need.DATABASE_OWNER: SECRET,
+    Need.ACCESS_SECRET: SECRET,
+    Need.IDEMPOTENCY_TABLE: {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
+    Need.CHARGES_QUEUE: SEND,
+    Need.REFERENCE: set(),
+}
+DATABASE_NEEDS = {Need.DATABASE, Need.DATABASE_JOBS, Need.DATABASE_OWNER}
+STAR_ACTIONS = re.compile(r"^(xray:Put\w+|ec2:\w+)$")
+
+
+def allowed(role: Resource) -> set[str]:
+    return {
+        action
+        for statement in statements(role)
+        if statement["Effect"] == "Allow"
+        for action in as_list(statement["Action"])
+    }
+
+
+def expected(function: Function) -> set[str]:
+    actions = set(OWN_LOGS).union(*(EXPECTED[need] for need in function.declaration.needs))
+    if isinstance(function.declaration, Consumer):
+        actions |= {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+    if isinstance(function.declaration, Job) and function.declaration.schedule:
+        actions |= SEND  # its dead letters
+    return actions
+
+
+def test_every_need_is_expected_here() -> None:
+    assert set(EXPECTED) == set(Need)
+
+
+def test_every_declaration_is_a_function(assembly: Assembly, functions: list[Function]) -> None:
+    declared = {f.physical_name("ivy") for f in functions}
+    assert declared <= set(assembly.functions())
+    assert set(assembly.functions()) - declared <= {"ivy-run-migrations"}
+
+
+def test_a_role_of_its_own(assembly: Assembly) -> None:
+    roles = [assembly.role_of(f).where for f in assembly.functions().values()]
+    assert len(roles) == len(set(roles))
+
+
+def test_exactly_the_actions_of_its_needs(local: Assembly, functions: list[Function]) -> None:
+    for function in functions:
+        role = local.role_of(local.functions()[function.physical_name("ivy")])
+        assert allowed(role) == expected(function), function.name
+
+
+def test_aws_adds_only_tracing_decryption_and_the_network(
+    aws: Assembly, functions: list[Function]
+) -> None:
+    for function in functions:
+        role = aws.role_of(aws.functions()[function.physical_name("ivy")])
+        wanted = expected(function) | {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+        needs = set(function.declaration.needs)
+        if needs & (DATABASE_NEEDS | {Need.ACCESS_SECRET}):
+            wanted.add("kms:Decrypt")
+        found = {a for a in allowed(role) if not a.startswith("ec2:")}
+        assert found == wanted, function.name
+        assert any(a.startswith("ec2:") for a in allowed(role)) == bool(needs & DATABASE_NEEDS)
+
+
+def test_only_its_own_log_group(assembly: Assembly) -> None:
+    groups = {
+        (r.stack, r.logical_id): r.properties["LogGroupName"]
+        for r in assembly.resources("AWS::Logs::LogGroup")
+        if "LogGroupName" in r.properties
+    }
+    for name, function in assembly.functions().items():
+        (writing,) = (
+            s
+            for s in statements(assembly.role_of(function))
+            if OWN_LOGS & set(as_list(s["Action"]))
+        )
+        (resource,) = as_list(writing["Resource"])
+        logical_id = resource["Fn::GetAtt"][0]
+        assert groups[function.stack, logical_id] == f"/aws/lambda/{name}"
+        assert function.properties["LoggingConfig"]["LogGroup"] == {"Ref": logical_id}
+
+
+def test_no_managed_and_no_attached_policy(assembly: Assembly) -> None:
+    for role in assembly.resources("AWS::IAM::Role"):
+        assert not role.properties.get("ManagedPolicyArns"), role.where
+    types = {r.type for r in assembly.resources()}
+    assert not types & {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}
+
+
+def test_a_star_only_where_aws_has_no_resource_to_name(assembly: Assembly) -> None:
+    for role in assembly.resources("AWS::IAM::Role"):
+        if role.logical_id.startswith("LogsRole"):
+            continue  # API Gateway's account-wide setting
+        for statement in statements(role):
+            if "*" in as_list(statement["Resource"]):
+                wild = [a for a in as_list(statement["Action"]) if not STAR_ACTIONS.match(a)]
+                assert not wild, role.where
+
+
+def test_no_action_is_a_wildcard(assembly: Assembly) -> None:
+    for role in assembly.resources("AWS::IAM::Role"):
+        wild = [a for s in statements(role) for a in as_list(s["Action"]) if "*" in a]
+        assert not wild, role.where
+
+
+def test_each_star_in_the_source_says_why() -> None:
+    stars = [
+        (path.name, line.strip())
+        for path in sorted((REPOSITORY / "infra").glob("*.py"))
+        for line in path.read_text().splitlines()
+        if re.search(r"resources=\[[\"']\*[\"']\]", line)
+    ]
+    assert stars
+    assert [s for s in stars if "# " not in s[1]] == []
+
+
+def test_the_code_itself_may_not_touch_the_network(aws: Assembly) -> None:
+    for name, function in aws.functions().items():
+        if "VpcConfig" not in function.properties:
+            continue
+        denied: list[dict[str, Any]] = [
+            s for s in statements(aws.role_of(function)) if s["Effect"] == "Deny"
+        ]
+        (condition,) = (s["Condition"]["ArnEquals"] for s in denied)
+        assert name in str(condition["lambda:SourceFunctionArn"])
+
+
+@pytest.mark.parametrize("need", sorted(DATABASE_NEEDS))
+def test_private_network_exactly_for_the_database(
+    aws: Assembly, functions: list[Function], need: Need
+) -> None:
+    for function in functions:
+        made = aws.functions()[function.physical_name("ivy")].properties
+        if need in function.declaration.needs:
+            assert "VpcConfig" in made, function.name
+        if not DATABASE_NEEDS & set(function.declaration.needs):
+            assert "VpcConfig" not in made, function.name
