@@ -8,6 +8,7 @@ import json
 import re
 import time
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +141,8 @@ class Deployer:
         from botocore.exceptions import ClientError  # noqa: PLC0415 - loaded with the first client
 
         if asset.bucket not in self._prepared:
-            self._s3.create_bucket(Bucket=asset.bucket)
+            with suppress(self._s3.exceptions.BucketAlreadyOwnedByYou):
+                self._s3.create_bucket(Bucket=asset.bucket)
             self._prepared.add(asset.bucket)
         try:
             self._s3.head_object(Bucket=asset.bucket, Key=asset.key)

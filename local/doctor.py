@@ -10,9 +10,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from local import processes
+from local import leftovers, processes
 from local.home import PREFERRED_PORTS, PROJECT, port_taken
-from local.running import leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +100,7 @@ def _account(home: Home) -> Iterator[Finding]:
 
 
 def _leftovers(home: Home) -> Iterator[Finding]:
-    found = leftovers(home) if home.path.exists() else []
+    found = leftovers.find(home)
     for name in found:
         yield Finding(f"A killed `ivy up` left {name} running.", "ivy down")
     if not found:
@@ -113,7 +112,7 @@ def _stale(home: Home) -> Iterator[Finding]:
     notes = [home.process("ivy"), home.process("emulator"), home.local_json]
     notes.append(home.cluster / "postmaster.pid")
     stale = [str(note) for note in notes if note.exists()]
-    if stale and not (leftovers(home) if home.path.exists() else []):
+    if stale and not leftovers.find(home):
         yield Finding(f"Stale: {', '.join(stale)}.", "ivy down")
 
 

@@ -32,7 +32,8 @@ class Emulator:
     """One emulator with its state, objects and temporary files under a directory of its own.
 
     It saves its state only when asked to stop. After anything else the saved state is older than
-    the database, so it is thrown away and the stack is deployed afresh.
+    the database, so it is thrown away and the stack is deployed afresh. The same goes for a state
+    from another port, because the addresses of queues are part of it.
     """
 
     directory: Path
@@ -47,9 +48,9 @@ class Emulator:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def _unsaved(self) -> Path:
-        """Exists from start until the state has been saved."""
-        return self.directory / "unsaved"
+    def _saved(self) -> Path:
+        """Holds the port of the saved state; absent from start until the state is saved."""
+        return self.directory / "saved"
 
     def start(self) -> None:
         """Start it and return when it answers.
@@ -58,12 +59,12 @@ class Emulator:
             LocalError: It does not start; the message holds the end of its log.
         """
         self.clear()
-        if self._unsaved.exists():
+        if not self._saved.exists() or self._saved.read_text() != str(self.port):
             shutil.rmtree(self.directory / "state", ignore_errors=True)
         scratch = self.directory / "tmp"
         shutil.rmtree(scratch, ignore_errors=True)  # every worker unpacks its layers there
         scratch.mkdir(parents=True)
-        self._unsaved.touch()
+        self._saved.unlink(missing_ok=True)
         python = interpreter.prepare(self.directory / "python")
         self.process = processes.spawn(
             [str(python), "-m", "ministack"],
@@ -80,7 +81,7 @@ class Emulator:
         if left is None:
             return False
         if processes.end(left, ask=signal.SIGTERM, grace_seconds=STOP_SECONDS):
-            self._unsaved.unlink(missing_ok=True)
+            self._saved.write_text(str(self.port))
         processes.forget(self.record)
         return True
 
@@ -92,7 +93,7 @@ class Emulator:
         if alive and processes.end(
             self.process.pid, ask=signal.SIGTERM, grace_seconds=STOP_SECONDS
         ):
-            self._unsaved.unlink(missing_ok=True)
+            self._saved.write_text(str(self.port))
         self.process.wait()
         self.process = None
         processes.forget(self.record)

@@ -8,8 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from local import postgres, processes
-from local.emulator import Emulator
+from local import leftovers, processes
 from local.errors import LocalError
 from local.home import PROJECT, Home
 from local.progress import Progress
@@ -91,6 +90,7 @@ def detached() -> int:
         print(welcome(known))  # noqa: T201 - a command's answer
         return 0
     home.create()
+    home.forget("local")
     log = home.log("ivy")
     log.write_bytes(b"")
     child = processes.spawn(
@@ -137,27 +137,7 @@ def shut_down(home: Home) -> bool:
         ended = True
         if not processes.end(main, ask=signal.SIGTERM, grace_seconds=STOP_SECONDS):
             home.forget("local")
-    return bool(leftovers(home, end=True)) or ended
-
-
-def leftovers(home: Home, *, end: bool = False) -> list[str]:
-    """Return, and on request end, the parts that run without the command that started them."""
-    if processes.recall(home.process("ivy")) is not None:
-        return []
-    found = []
-    emulator = Emulator(home.emulator, 0, home.log("emulator"), home.process("emulator"))
-    if processes.recall(emulator.record) is not None:
-        found.append("the emulator")
-        if end:
-            emulator.clear()
-    if home.cluster.exists() and processes.working_in(home.cluster):
-        found.append("PostgreSQL")
-        if end:
-            postgres.clear(home.cluster)
-    if end:
-        home.forget("local")
-        processes.forget(home.process("ivy"))
-    return found
+    return bool(leftovers.end(home)) or ended
 
 
 def already(home: Home) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
-from local import build, gaps, processes
+from local import build, gaps, leftovers, processes
 from local.aws import Aws
 from local.deployer import Deployer, Stack, stacks
 from local.emulator import Emulator, answers
@@ -95,7 +95,8 @@ class LocalStack:
         self._lock = self.home.lock()
         if self._lock is None:
             raise LocalError("This stack runs already.", "`ivy status` shows where.")
-        self.home.forget("local")
+        if left := leftovers.end(self.home):
+            self.progress.say(f"Ended what an earlier start left running: {' and '.join(left)}")
         processes.remember(self.home.process("ivy"), os.getpid())
         self._ports = self.home.ports()
         database = self._pool.submit(self._start_postgres)
