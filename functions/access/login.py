@@ -15,7 +15,10 @@ from ivy.serve import endpoint
     uses=(Need.DATABASE, Need.ACCESS_SECRET),
 )
 def handler(database: Database, login: Login) -> Session:
-    """Log in: an access token for 15 minutes."""
+    """Log in.
+
+    Answers with an access token that lives 15 minutes.
+    """
     password_hash = credentials.password_hash(login.email, login.password)
     with database.transaction() as tx:
         return access.log_in(tx, login.email, password_hash)

@@ -14,9 +14,9 @@ from ivy.serve import endpoint
     uses=(Need.DATABASE, Need.ACCESS_SECRET),
 )
 def handler(database: Database, new: Registration) -> Registered:
-    """Open an account: a person, their business, and its books in test and live mode.
+    """Open an account.
 
-    The answer is the same whether or not the address is known. The access token lives 15 minutes
+    Makes a person, their business, and its books in test and live mode. The answer is the same whether or not the address is known. The access token lives 15 minutes
     and can make the first API key.
     """
     password_hash = credentials.password_hash(new.email, new.password)

@@ -15,5 +15,8 @@ from ivy.serve import endpoint
     uses=(Need.DATABASE, Need.ACCESS_SECRET),
 )
 def handler(tx: Transaction, caller: Caller, new: NewApiKey) -> CreatedApiKey:
-    """Make an API key. Its `secret` is shown in this answer and never again."""
+    """Make an API key.
+
+    Its `secret` is shown in this answer and never again; a lost key is revoked and made anew.
+    """
     return api_keys.create(tx, caller, new)

@@ -11,5 +11,8 @@ from ivy.serve import endpoint
 
 @endpoint("GET /v1/api_keys", scope=Scope.API_KEYS_READ, uses=(Need.DATABASE,))
 def handler(tx: Transaction, caller: Caller, query: Page) -> Listing[ApiKey]:
-    """List API keys, newest first. A person sees both modes, a key its own."""
+    """List API keys, newest first.
+
+    A person sees the keys of both modes, a key those of its own.
+    """
     return api_keys.page(tx, caller, query)

@@ -2,6 +2,7 @@
 
 import html
 import inspect
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Literal
@@ -12,6 +13,8 @@ from ivy.needs import Need
 from ivy.serve import endpoint
 
 Asset = Literal["errors", "start.js", "swagger-ui.css", "swagger-ui-bundle.js"]
+
+_CODE = re.compile("``(.+?)``")
 
 _START = b"""SwaggerUIBundle({
   url: "openapi.json",
@@ -53,5 +56,6 @@ def _errors() -> Iterator[str]:
     for problem in Problem.every():
         retry = " · safe to retry" if problem.retryable else ""
         yield f'<h2 id="{problem.code}">{problem.code} <small>{problem.status}{retry}</small></h2>'
-        yield f"<p>{html.escape(inspect.cleandoc(problem.__doc__ or ''))}</p>"
+        text = html.escape(inspect.cleandoc(problem.__doc__ or ""))
+        yield f"<p>{_CODE.sub(r'<code>\1</code>', text)}</p>"
     yield "</body></html>"

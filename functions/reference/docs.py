@@ -22,5 +22,5 @@ _PAGE = b"""<!doctype html>
 
 @endpoint("GET /v1/docs", public=True)
 def handler() -> Document:
-    """Browse this reference and try it with a test key (Swagger UI, served by the stack itself)."""
+    """Browse this reference and try it with a test key."""
     return Document(_PAGE, "text/html; charset=utf-8")
