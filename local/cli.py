@@ -96,6 +96,20 @@ def psql(
 
 
 @app.command()
+def key(
+    *, publishable: Annotated[bool, typer.Option("--publishable", help="The public one.")] = False
+) -> None:
+    """Print the demo merchant's secret test key, for use in other commands."""
+    from local.errors import LocalError  # noqa: PLC0415 - each command loads what it needs
+
+    with _explained():
+        merchant = _home().read("local").get("merchant")
+        if merchant is None:
+            raise LocalError("The stack does not run.", "Start it with `ivy up`.")
+        print(merchant["publishable_key" if publishable else "secret_key"])  # noqa: T201 - the answer
+
+
+@app.command()
 def doctor() -> None:
     """Check every prerequisite and name the exact fix of each that fails."""
     from local import doctor as checks  # noqa: PLC0415 - each command loads what it needs

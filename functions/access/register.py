@@ -16,8 +16,9 @@ from ivy.serve import endpoint
 def handler(database: Database, new: Registration) -> Registered:
     """Open an account.
 
-    Makes a person, their business, and its books in test and live mode. The answer is the same whether or not the address is known. The access token lives 15 minutes
-    and can make the first API key.
+    Makes a person, their business, and its books in test and live mode. The answer is the same
+    whether or not the address is known. The access token lives 15 minutes and can make the first
+    API key.
     """
     password_hash = credentials.password_hash(new.email, new.password)
     with database.transaction() as tx:

@@ -57,5 +57,5 @@ def _errors() -> Iterator[str]:
         retry = " · safe to retry" if problem.retryable else ""
         yield f'<h2 id="{problem.code}">{problem.code} <small>{problem.status}{retry}</small></h2>'
         text = html.escape(inspect.cleandoc(problem.__doc__ or ""))
-        yield f"<p>{_CODE.sub(r'<code>\1</code>', text)}</p>"
+        yield _CODE.sub(r"<code>\1</code>", f"<p>{text}</p>")
     yield "</body></html>"
