@@ -124,20 +124,11 @@ class WatchStack(Stack):
     def _product(self, functions: list[Function]) -> None:
         """Alarm on what functions report about themselves; ``service`` is the function's noun."""
         self._alarm("outbox-age", _outbox_age(), OUTBOX_AGE_SECONDS, "outbox-age", minutes=3)
-        nouns = sorted({f.noun for f, route in declared(functions, Route) if route.idempotent})
-        if not nouns:
-            return
-        failed = {
-            noun: _metric(METRICS_NAMESPACE, "IdempotencyFrontFailed", {"service": noun})
-            for noun in nouns
-        }
-        front = cloudwatch.MathExpression(
-            expression="SUM(METRICS())",
-            label="Failed calls to the idempotency table",
-            using_metrics={**failed},
-            period=PERIOD,
-        )
-        self._alarm("front-failed", front, FRONT_FAILURES_A_MINUTE, "front-failed", minutes=5)
+        for noun in sorted({f.noun for f, route in declared(functions, Route) if route.idempotent}):
+            failed = _metric(METRICS_NAMESPACE, "IdempotencyFrontFailed", {"service": noun})
+            self._alarm(
+                f"front-failed-{noun}", failed, FRONT_FAILURES_A_MINUTE, "front-failed", minutes=5
+            )
 
     def _database(self, cluster: str) -> None:
         capacity = _metric("AWS/RDS", "ACUUtilization", {"DBClusterIdentifier": cluster}, "Maximum")
