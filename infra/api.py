@@ -130,7 +130,7 @@ class ApiStack(Stack):
             "AccessLogs",
             log_group_name=f"/aws/apigateway/{self._target.prefix}",
             retention=logs.RetentionDays.THREE_MONTHS,
-            removal_policy=RemovalPolicy.RETAIN,
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )
         return apigateway.StageOptions(
             **common,
@@ -170,7 +170,7 @@ class ApiStack(Stack):
             },
         )
         account = apigateway.CfnAccount(self, "Account", cloud_watch_role_arn=role.role_arn)
-        account.apply_removal_policy(RemovalPolicy.RETAIN)
+        account.apply_removal_policy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
         return account
 
     def _answers(self) -> None:

@@ -43,7 +43,9 @@ class DataStack(Stack):
     ) -> None:
         super().__init__(scope, construct_id, **stack)
         self._target = target
-        self._kept = RemovalPolicy.RETAIN if target.on_aws else RemovalPolicy.DESTROY
+        self._kept = (
+            RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if target.on_aws else RemovalPolicy.DESTROY
+        )
         key = self._encryption_key() if target.on_aws else None
         secrets = self._secrets(key)
         self.dead_letters: dict[str, sqs.Queue] = {}
@@ -89,7 +91,7 @@ class DataStack(Stack):
             alias=f"{self._target.prefix}/data",
             description="Encrypts Aurora and the secrets",
             enable_key_rotation=True,
-            removal_policy=RemovalPolicy.RETAIN,
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )
 
     def _secrets(self, key: kms.Key | None) -> dict[str, secretsmanager.ISecret]:

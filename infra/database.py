@@ -64,7 +64,7 @@ class Database(Construct):
             "ServerLogs",
             log_group_name=f"/aws/rds/cluster/{identifier}/postgresql",
             retention=logs.RetentionDays.THREE_MONTHS,
-            removal_policy=RemovalPolicy.RETAIN,
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )
         self._group = ec2.SecurityGroup(
             self,

@@ -143,8 +143,11 @@ def _tracing_mode(target: Target) -> lambda_.Tracing:
 
 
 def _removal(target: Target) -> RemovalPolicy:
-    """Logs of a real deployment outlive a mistake with a stack; they expire by themselves."""
-    return RemovalPolicy.RETAIN if target.on_aws else RemovalPolicy.DESTROY
+    """Logs of a real deployment outlive a mistake with a stack; they expire by themselves.
+
+    Not after a failed creation, whose leftovers would stand in the way of the next.
+    """
+    return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if target.on_aws else RemovalPolicy.DESTROY
 
 
 def _common(target: Target, function: Function) -> dict[str, str]:

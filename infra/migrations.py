@@ -61,7 +61,7 @@ def _run_on_deploy(data: DataStack, target: Target, migrate: lambda_.Function) -
         "RunMigrationsLogs",
         log_group_name=f"/aws/lambda/{name}",
         retention=LOG_RETENTION,
-        removal_policy=RemovalPolicy.RETAIN,
+        removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     )
     invoke = iam.PolicyStatement(
         actions=["lambda:InvokeFunction"], resources=[migrate.function_arn]
@@ -95,6 +95,6 @@ def _run_on_deploy(data: DataStack, target: Target, migrate: lambda_.Function) -
         properties={"SchemaDigest": schema_digest()},
         service_timeout=RUNNER_TIMEOUT,
     )
-    run.node.add_dependency(migrate)
+    run.node.add_dependency(migrate, *data.shared.secrets.values())  # with the cluster's address
     if data.database is not None:
         run.node.add_dependency(data.database)

@@ -18,6 +18,7 @@ MOST_RESOURCES = 450
 
 MOST_OUTPUTS = 190
 LONGEST_CACHE_SECONDS = 60
+DATABASE_ROLES = ("owner", "app", "jobs", "read")
 
 
 def seconds(setting: str) -> int:
@@ -154,7 +155,7 @@ def test_nothing_leads_to_the_internet(aws: Assembly) -> None:
 
 def test_database_secrets_belong_to_the_cluster(aws: Assembly) -> None:
     attached = aws.resources("AWS::SecretsManager::SecretTargetAttachment")
-    assert len(attached) == len(("owner", "app", "jobs", "read"))
+    assert len(attached) == len(DATABASE_ROLES)
 
 
 def test_migrations_run_when_they_change_and_before_what_needs_them(aws: Assembly) -> None:
@@ -162,8 +163,9 @@ def test_migrations_run_when_they_change_and_before_what_needs_them(aws: Assembl
     assert re.fullmatch("[0-9a-f]{64}", run.properties["SchemaDigest"])
     assert run.stack == "ivy-data"
     after = aws.templates["ivy-data"]["Resources"][run.logical_id]["DependsOn"]
-    types = {aws.templates["ivy-data"]["Resources"][each]["Type"] for each in after}
-    assert {"AWS::RDS::DBInstance", "AWS::Lambda::Function"} <= types
+    types = [aws.templates["ivy-data"]["Resources"][each]["Type"] for each in after]
+    assert {"AWS::RDS::DBInstance", "AWS::Lambda::Function"} <= set(types)
+    assert types.count("AWS::SecretsManager::SecretTargetAttachment") == len(DATABASE_ROLES)
 
 
 def test_the_gateway_logs_no_bodies(aws: Assembly) -> None:
@@ -196,3 +198,16 @@ def test_runtimes(local: Assembly, aws: Assembly) -> None:
     assert {f.properties["Runtime"] for f in aws.functions().values()} == {"python3.13"}
     assert {f.properties["Architectures"][0] for f in aws.functions().values()} == {"arm64"}
     assert len({f.properties["Runtime"] for f in local.functions().values()}) == 1
+
+
+def test_what_keeps_state_outlives_its_stack(aws: Assembly) -> None:
+    stateful = {
+        "AWS::DynamoDB::Table": "RetainExceptOnCreate",
+        "AWS::SecretsManager::Secret": "RetainExceptOnCreate",
+        "AWS::KMS::Key": "RetainExceptOnCreate",
+        "AWS::RDS::DBCluster": "Snapshot",
+    }
+    for template in aws.templates.values():
+        for logical_id, resource in template["Resources"].items():
+            if resource["Type"] in stateful:
+                assert resource["DeletionPolicy"] == stateful[resource["Type"]], logical_id
