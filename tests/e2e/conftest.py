@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,18 +73,42 @@ class Stack:
         )
 
 
+@contextmanager
+def running_stack(home: Path, command: list[str]) -> Iterator[Stack]:
+    """Run a command that stays in the foreground until the stack answers; stop it as Ctrl-C does."""
+    log = home.with_name(f"{home.name}.log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            env={**os.environ, "IVY_HOME": str(home)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+
+        def answering() -> bool:
+            assert process.poll() is None, log.read_text()
+            return (home / "local.json").exists()
+
+        until(answering, within_seconds=START_SECONDS)
+        yield Stack(home, json.loads((home / "local.json").read_text()))
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=60)
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if running := os.environ.get("IVY_E2E_HOME"):  # while writing tests: `ivy up` once, run often
         yield Stack(Path(running), json.loads((Path(running) / "local.json").read_text()))
         return
     home = tmp_path_factory.mktemp("home")
-    started = ivy(home, "up", "--detach", check=False)
-    assert started.returncode == 0, started.stdout + started.stderr
-    try:
-        yield Stack(home, json.loads((home / "local.json").read_text()))
-    finally:
-        ivy(home, "down")
+    with running_stack(home, [str(Path(sys.executable).with_name("ivy")), "up"]) as running_here:
+        yield running_here
 
 
 @pytest.fixture
