@@ -147,9 +147,10 @@ def expire(tx: Transaction, limit: int = EXPIRE_LIMIT) -> int:
     """Delete up to ``limit`` answers that are too old to replay; returns how many."""
     return int(
         tx.value(
-            "WITH gone AS (DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY("
-            " SELECT ctid FROM idempotency_keys WHERE created_at < now() - %(keep)s"
-            " LIMIT %(limit)s)) RETURNING 1) SELECT count(*) FROM gone",
+            "WITH gone AS (DELETE FROM idempotency_keys WHERE (merchant_id, livemode, scope) IN ("
+            " SELECT merchant_id, livemode, scope FROM idempotency_keys"
+            " WHERE created_at < now() - %(keep)s LIMIT %(limit)s) RETURNING 1)"
+            " SELECT count(*) FROM gone",
             keep=KEEP,
             limit=limit,
         )

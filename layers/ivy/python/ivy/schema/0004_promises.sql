@@ -68,7 +68,7 @@ CREATE POLICY reading ON outbox FOR SELECT TO ivy_read USING (true);
 
 GRANT SELECT, INSERT ON idempotency_keys TO ivy_app;
 GRANT UPDATE (status, body) ON idempotency_keys TO ivy_app;
-GRANT SELECT (created_at), DELETE ON idempotency_keys TO ivy_jobs;
+GRANT SELECT (merchant_id, livemode, scope, created_at), DELETE ON idempotency_keys TO ivy_jobs;
 GRANT SELECT, INSERT ON events TO ivy_app;
 GRANT SELECT ON events TO ivy_jobs, ivy_read;
 GRANT SELECT, INSERT, DELETE ON outbox TO ivy_app;
