@@ -86,6 +86,7 @@ class Platform:
         """Variables that a test sets beside what the functions' needs give."""
         self._before = dict(os.environ)
         self._principals: dict[str, dict[str, str]] = {}
+        self._clients: dict[str, Any] = {}
         self._reach()
         self.queues = {consumer.queue: self._make_queue(consumer) for consumer in CONSUMERS}
         self._make_table()
@@ -105,8 +106,10 @@ class Platform:
 
     def client(self, service: str) -> Any:
         """Return a client of the test's own, past every fault the functions are given."""
-        make: Any = boto3.client
-        return make(service, endpoint_url=self.cloud.endpoint)
+        if service not in self._clients:
+            make: Any = boto3.client
+            self._clients[service] = make(service, endpoint_url=self.cloud.endpoint)
+        return self._clients[service]
 
     def put_secret(self, name: str, value: dict[str, str]) -> None:
         secrets, secret_id = self.client("secretsmanager"), self._secret_id(name)
@@ -316,7 +319,11 @@ class Platform:
             self.client("sqs").send_message(QueueUrl=self.queues[queue], MessageBody=body)
 
     def lose_messages(self, queue: str = "charges") -> None:
-        self.client("sqs").purge_queue(QueueUrl=self.queues[queue])
+        """Let a queue forget what is in it."""
+        sqs, url = self.client("sqs"), self.queues[queue]
+        while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in batch:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
     def records(self) -> list[dict[str, Any]]:
         """Return every item of the idempotency table."""
