@@ -224,7 +224,11 @@ class LocalStack:
         if self.home.read("migrated") == wanted:
             return
         with self.progress.step("Migrate the database") as step:
-            answer = invoke(self.aws, f"{PREFIX}-database-migrate", {})
+            try:
+                answer = invoke(self.aws, f"{PREFIX}-database-migrate", {})
+            except LocalError as error:
+                error.fix = "Correct the schema; or start over without this data: make clean dev"
+                raise
             step.note = _summary(answer)
             self.home.write("migrated", wanted)
 
@@ -277,7 +281,7 @@ def invoke(aws: Aws, name: str, event: dict[str, Any]) -> Any:
     result = json.loads(answer["Payload"].read() or b"null")
     if "FunctionError" in answer:
         log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
-        raise LocalError(f"{name} failed: {_reason(log, result)}", f"Look at `ivy logs {name}`.")
+        raise LocalError(f"{name} failed: {_reason(log, result)}")
     return result
 
 
@@ -285,8 +289,8 @@ def _reason(log: str, result: Any) -> str:
     """Return what went wrong: the exception a structured line holds, else the whole log."""
     for line in log.splitlines():
         with suppress(ValueError, TypeError, KeyError):
-            seen = json.loads(line)["stack_trace"]
-            return f"{seen['type']}: {seen['value']}"
+            seen = json.loads(line)
+            return f"{seen['error']}: {seen['detail']}"
     return f"{json.dumps(result)}\n{log.strip()}"
 
 

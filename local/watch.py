@@ -14,6 +14,7 @@ import json
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ FUNCTIONS = PROJECT / "functions"
 PACKAGE = PROJECT / "layers" / "ivy" / "python" / "ivy"
 INFRA = PROJECT / "infra"
 LAYER = "ivy"
+CALLS_AT_ONCE = 8
 QUIET_MS = 200
 """How long files must be still before a change is acted on: an editor writes in several steps."""
 
@@ -39,6 +41,7 @@ class Watcher:
     def __init__(self, stack: LocalStack, progress: Progress) -> None:
         self._stack = stack
         self._progress = progress
+        self._updater = Updater(stack.aws, stack.home)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._declared = declarations()
@@ -77,11 +80,10 @@ class Watcher:
             self._stack.redeploy()
             self._declared = declared
         else:
-            updater = Updater(self._stack.aws, self._stack.home)
             for path in changed & declared.keys():
-                updater.function(path)
+                self._updater.function(path)
             if any(PACKAGE in path.parents for path in changed):
-                updater.package()
+                self._updater.package()
             if any(path.suffix == ".sql" for path in changed):
                 self._stack.migrate()
         self._progress.say(f"✓ {what} updated in {time.monotonic() - began:.1f} s")
@@ -122,13 +124,17 @@ class Updater:
             published = self._lambda.publish_layer_version(
                 LayerName=next(iter(used)).split(":")[-2], Content={"ZipFile": code}
             )["LayerVersionArn"]
-            for function in functions:
-                arns = [published if arn in used else arn for arn in _layers(function)]
-                if published in arns:
-                    self._lambda.update_function_configuration(
-                        FunctionName=function["FunctionName"], Layers=arns
-                    )
+            wanted = {
+                function["FunctionName"]: [published if arn in used else arn for arn in arns]
+                for function in functions
+                if used & set(arns := _layers(function))
+            }
+            with ThreadPoolExecutor(max_workers=CALLS_AT_ONCE) as pool:
+                list(pool.map(self._point, wanted, wanted.values()))
         self._remember(LAYER)
+
+    def _point(self, name: str, arns: list[str]) -> None:
+        self._lambda.update_function_configuration(FunctionName=name, Layers=arns)
 
     def repeat(self) -> int:
         """Repeat every update of earlier runs; return how many there were."""
