@@ -230,7 +230,10 @@ def i9_only_legal_states(connection: Connection) -> list[str]:
 
 
 _TENANT_OF: dict[str, LiteralString] = {
-    "accounts": "number / 10000000 IS DISTINCT FROM current_merchant()",
+    "accounts": (
+        "(number / 10000000, number / 1000 % 10)"
+        " IS DISTINCT FROM (current_merchant(), current_livemode()::integer)"
+    ),
     "api_keys": "merchant_id IS DISTINCT FROM current_merchant()",
     "attempts": "(merchant_id, livemode) IS DISTINCT FROM (current_merchant(), current_livemode())",
     "charges": "(merchant_id, livemode) IS DISTINCT FROM (current_merchant(), current_livemode())",
