@@ -70,6 +70,15 @@ def logs(
         report.logs(_home(), name, follow=follow)
 
 
+@app.command()
+def invoke(name: Annotated[str, typer.Argument(help="Such as outbox/relay.")]) -> None:
+    """Run one function now, with its sample from events/, and print its answer."""
+    from local import report  # noqa: PLC0415 - each command loads what it needs
+
+    with _explained():
+        print(report.invoke(_home(), name))  # noqa: T201 - a command's answer
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(
     context: typer.Context,

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 METRICS_SECONDS = 5.0
 METRICS_PER_CALL = 500
-EVENTS_PER_READ = 10_000
 
 
 def expire_items(aws: Aws, stacks: list[Stack]) -> int:
@@ -72,12 +71,12 @@ class MetricsForwarder:
         for line in self._lines(until):
             for namespace, datum in embedded(line):
                 data.setdefault(namespace, []).append(datum)
-        self._since = until
         for namespace, values in data.items():
             for first in range(0, len(values), METRICS_PER_CALL):
                 self._cloudwatch.put_metric_data(
                     Namespace=namespace, MetricData=values[first : first + METRICS_PER_CALL]
                 )
+        self._since = until
         return sum(map(len, data.values()))
 
     def _run(self) -> None:
@@ -95,13 +94,13 @@ class MetricsForwarder:
         return [
             event["message"]
             for group in groups
-            for event in self._logs.filter_log_events(
+            for page in self._logs.get_paginator("filter_log_events").paginate(
                 logGroupName=group,
                 startTime=self._since,
                 endTime=until - 1,
                 filterPattern='"_aws"',
-                limit=EVENTS_PER_READ,
-            )["events"]
+            )
+            for event in page["events"]
         ]
 
 

@@ -10,7 +10,7 @@ from local import processes
 from local.aws import Aws
 from local.emulator import answers
 from local.errors import LocalError
-from local.home import PREFIX, port_taken
+from local.home import PREFIX, PROJECT, port_taken
 
 if TYPE_CHECKING:
     from local.home import Home
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.5
 EARLIER_SECONDS = 600
 """How far back a log starts."""
+
+NOISE = ("START RequestId", "END RequestId", "REPORT RequestId", '{"_aws"')
+"""The platform's own lines, and metrics that travel as log lines."""
 
 FILES = ("ivy", "emulator", "postgres")
 
@@ -100,7 +103,7 @@ def _functions(home: Home, name: str, *, follow: bool) -> None:
             )
         until = int(time.time() * 1000)
         lines = [line for group in groups for line in _lines(client, group, since, until)]
-        for _, group, message in sorted(lines):
+        for _, group, message in sorted(lines, key=lambda line: line[0]):
             print(f"{group:<24} {message}", flush=True)  # noqa: T201 - a command's answer
         if not follow:
             return
@@ -117,12 +120,45 @@ def _groups(client: Any, wanted: str) -> list[str]:
 
 
 def _lines(client: Any, group: str, since: int, until: int) -> list[tuple[int, str, str]]:
-    answer = client.filter_log_events(logGroupName=group, startTime=since, endTime=until - 1)
+    pages = client.get_paginator("filter_log_events").paginate(
+        logGroupName=group, startTime=since, endTime=until - 1
+    )
     short = group.removeprefix(f"/aws/lambda/{PREFIX}-")
-    return [(event["timestamp"], short, event["message"].rstrip()) for event in answer["events"]]
+    return [
+        (event["timestamp"], short, event["message"].rstrip())
+        for page in pages
+        for event in page["events"]
+        if not event["message"].startswith(NOISE)
+    ]
 
 
 def _port(port: int | None) -> dict[str, Any]:
     if not port:
         return {"answers": False}
     return {"answers": port_taken(port), "address": f"127.0.0.1:{port}"}
+
+
+def invoke(home: Home, name: str) -> str:
+    """Invoke a deployed function with its sample event and return its answer.
+
+    Raises:
+        LocalError: Nothing runs, there is no such function, or it failed.
+    """
+    facts = home.read("local")
+    if not facts:
+        raise LocalError("The stack does not run.", "Start it with `ivy up`.")
+    sample = PROJECT / "events" / f"{name}.json"
+    if not sample.exists():
+        raise LocalError(f"There is no {sample}.", "Name a function, such as outbox/relay.")
+    answer = (
+        Aws(facts["emulator"])
+        .client("lambda")
+        .invoke(
+            FunctionName=f"{PREFIX}-{name}".replace("/", "-").replace("_", "-"),
+            Payload=sample.read_bytes(),
+        )
+    )
+    text = str(answer["Payload"].read().decode())
+    if "FunctionError" in answer:
+        raise LocalError(f"{name} failed: {text}", f"`ivy logs {name}` says why.")
+    return text

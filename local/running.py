@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DETACHED_SECONDS = 300.0
 STOP_SECONDS = 90.0
 TAIL_SECONDS = 0.1
+INTERRUPTED = 130
+"""What a shell expects of a command that Ctrl-C ended before it was done."""
 
 
 class Interrupted(BaseException):
@@ -46,6 +48,7 @@ def foreground(*, watch: bool) -> int:
         for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(sign, asked)
         died: str | None = None
+        interrupted = False
         try:
             stack.start()
             ready = True
@@ -55,7 +58,7 @@ def foreground(*, watch: bool) -> int:
             progress.rest()
             died = _attend(stack, progress, watch=watch)
         except Interrupted:
-            pass
+            interrupted = True
         finally:
             ready = True
             with progress.step("Stop"):
@@ -66,7 +69,7 @@ def foreground(*, watch: bool) -> int:
             "`ivy up` starts and repairs everything; `ivy logs emulator` and `ivy logs postgres`"
             " tell why.",
         )
-    return 0
+    return INTERRUPTED if interrupted else 0
 
 
 def _attend(stack: LocalStack, progress: Progress, *, watch: bool) -> str | None:
