@@ -58,7 +58,8 @@ CORRUPTIONS: list[tuple[str, LiteralString]] = [
         (
             "ALTER TABLE journal DROP CONSTRAINT posted_once;"
             "INSERT INTO journal (id, source, owner, recorded_at, a1, v1, a2, v2, value_on, kind,"
-            " livemode) SELECT gen_random_uuid(), source, owner, recorded_at, 8400110, 5, 8400410, -5,"
+            " livemode) SELECT gen_random_uuid(), source, owner, recorded_at, 8400110,"
+            " 5, 8400410, -5,"
             " value_on, kind, livemode FROM journal LIMIT 1"
         ),
     ),
@@ -91,7 +92,8 @@ CORRUPTIONS: list[tuple[str, LiteralString]] = [
         (
             "INSERT INTO journal (id, source, owner, recorded_at, a1, v1, a2, v2, value_on, kind,"
             " livemode) SELECT gen_random_uuid(), gen_random_uuid(), owner, now(),"
-            " 8400150, 7, owner * 10000000 + 8400210, -7, current_date, 99, false FROM journal LIMIT 1"
+            " 8400150, 7, owner * 10000000 + 8400210, -7, current_date, 99, false FROM"
+            " journal LIMIT 1"
         ),
     ),
     (
@@ -109,7 +111,8 @@ CORRUPTIONS: list[tuple[str, LiteralString]] = [
         "i7_each_change_has_one_event",
         (
             "ALTER TABLE events DROP CONSTRAINT events_merchant_id_livemode_object_id_version_key;"
-            "INSERT INTO events SELECT merchant_id, livemode, gen_random_uuid(), object_id, version,"
+            "INSERT INTO events SELECT merchant_id, livemode, gen_random_uuid(),"
+            " object_id, version,"
             " type, data, created_at FROM events WHERE type = 'charge.succeeded' LIMIT 1"
         ),
     ),
@@ -142,7 +145,8 @@ CORRUPTIONS: list[tuple[str, LiteralString]] = [
         "i8_a_key_has_one_answer",
         (
             "INSERT INTO idempotency_keys (merchant_id, livemode, scope, fingerprint)"
-            " SELECT merchant_id, livemode, sha256(scope), fingerprint FROM idempotency_keys LIMIT 1"
+            " SELECT merchant_id, livemode, sha256(scope), fingerprint FROM"
+            " idempotency_keys LIMIT 1"
         ),
     ),
     (
