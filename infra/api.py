@@ -100,6 +100,7 @@ class ApiStack(Stack):
             cloud_watch_role=False,  # its role has a managed policy; ours is below
             deploy_options=self._stage(routes),
         )
+        api.node.try_remove_child("Endpoint")  # an output of its own; ours are named below
         if self._target.on_aws:
             api.deployment_stage.node.add_dependency(self._account())
         else:

@@ -189,6 +189,16 @@ def test_stacks_have_room(assembly: Assembly) -> None:
         assert len(template.get("Outputs", {})) < MOST_OUTPUTS, name
 
 
+def test_outputs_are_named(assembly: Assembly) -> None:
+    named = {
+        name
+        for template in assembly.templates.values()
+        for name in template.get("Outputs", {})
+        if not name.startswith("ExportsOutput")
+    }
+    assert named == {"ApiId", "ApiUrl", "ChargesQueueUrl"}
+
+
 def test_the_emulator_knows_every_local_type(local: Assembly) -> None:
     used = {r.type for r in local.resources()}
     assert used - set(provisioners._RESOURCE_HANDLERS) == set()

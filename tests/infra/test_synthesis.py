@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,3 +78,22 @@ def test_proxy_stands_between_functions_and_aurora(proxied: Assembly) -> None:
 def test_an_unknown_target_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="local or aws"):
         synthesise("moon", tmp_path)
+
+
+def test_sam_local_finds_templates_variables_and_layers(local: Assembly) -> None:
+    settings = tomllib.loads((REPOSITORY / "samconfig.toml").read_text())
+    settings.pop("version")
+    for environment in settings.values():
+        name = environment["global"]["parameters"]["template_file"]
+        assert name.removeprefix("cdk.out/").removesuffix(".template.json") in local.templates
+        variables = REPOSITORY / environment["local_invoke"]["parameters"]["env_vars"]
+        known = {
+            variable
+            for function in local.functions().values()
+            for variable in function.properties["Environment"]["Variables"]
+        }
+        assert set(json.loads(variables.read_text())["Parameters"]) <= known
+    for template in local.templates.values():
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::Lambda::LayerVersion":
+                assert (Path(resource["Metadata"]["aws:asset:path"]) / "python").is_dir()
