@@ -103,13 +103,23 @@ _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\
 
 def _as_written(moment: object) -> object:
     """Refuse what only looks like a time to a lenient parser: a number, a bare date."""
-    if isinstance(moment, str) and not _RFC_3339.fullmatch(moment):
-        raise PydanticCustomError("time", "must be a time as RFC 3339 writes it, with its zone")
-    return moment
+    if isinstance(moment, datetime) or (isinstance(moment, str) and _RFC_3339.fullmatch(moment)):
+        return moment
+    raise PydanticCustomError("time", "must be a time as RFC 3339 writes it, with its zone")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:  # its zone takes it out of the years 1 to 9999
+        raise PydanticCustomError("time", "must lie in the years 1 to 9999 of UTC") from error
 
 
 Moment = Annotated[
-    AwareDatetime, BeforeValidator(_as_written), Field(examples=["2026-11-24T09:30:00Z"])
+    AwareDatetime,
+    BeforeValidator(_as_written),
+    AfterValidator(_in_utc),
+    Field(examples=["2026-11-24T09:30:00Z"]),
 ]
 """A time that a caller sends: RFC 3339 with its zone."""
 

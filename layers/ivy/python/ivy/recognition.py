@@ -38,7 +38,7 @@ def recognise(tx: Transaction, bearer: str) -> Recognised | None:
     """
     if bearer.startswith("ivy_"):
         return _recognise_key(tx, bearer) if credentials.well_formed(bearer) else None
-    return _recognise_person(tx, bearer)
+    return _recognise_person(tx, bearer) if bearer.isascii() else None
 
 
 def _recognise_key(tx: Transaction, bearer: str) -> Recognised | None:

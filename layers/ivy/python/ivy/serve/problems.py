@@ -45,6 +45,8 @@ def from_validation(found: Iterable[ErrorDetails | Mapping[str, Any]]) -> Proble
     fields: list[FieldError] = []
     for detail in found:
         where, *rest = detail["loc"]
+        if rest[2:] == ["[key]"]:  # pydantic's mark for an error in a key of a mapping
+            rest.pop()
         if where == "path":
             return errors.ResourceMissing()
         if where == "query":
