@@ -87,7 +87,7 @@ class Front:
             async with self.pool.stream(
                 scope["method"].encode(),
                 self._target(scope),
-                headers=_onward(scope["headers"]),
+                headers=_end_to_end(scope["headers"]),
                 content=_body(scope["headers"], receive),
                 extensions={
                     "timeout": {
@@ -214,14 +214,6 @@ def _end_to_end(headers: Headers) -> Headers:
         for name in value.split(b",")
     }
     return [(k, v) for k, v in headers if k.lower() not in HOP_BY_HOP and k.lower() not in named]
-
-
-def _onward(headers: Headers) -> Headers:
-    """The headers to send on; a body of unknown length stays one, on the next connection too."""
-    kept = _end_to_end(headers)
-    if any(name.lower() == b"transfer-encoding" for name, _ in headers):
-        kept.append((b"transfer-encoding", b"chunked"))
-    return kept
 
 
 def _body(headers: Headers, receive: Receive) -> AsyncIterator[bytes] | None:

@@ -166,9 +166,9 @@ def function_name(inside: str) -> str:
     return f"{PREFIX}-{noun}-{Path(verb).stem}".replace("_", "-")
 
 
-def declarations(folder: Path = FUNCTIONS) -> dict[Path, str]:
+def declarations() -> dict[Path, str]:
     """Return what each function file declares, as text, without importing any of them."""
-    return {path: declaration(path.read_text()) for path in sorted(folder.glob("*/*.py"))}
+    return {path: declaration(path.read_text()) for path in sorted(FUNCTIONS.glob("*/*.py"))}
 
 
 def declaration(source: str) -> str:
