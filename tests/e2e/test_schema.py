@@ -28,9 +28,7 @@ configuration = schemathesis.Config.from_dict(
         }
     }
 )
-schema = schemathesis.openapi.from_path(
-    REPOSITORY / "docs" / "openapi.json", config=configuration
-)
+schema = schemathesis.openapi.from_path(REPOSITORY / "docs" / "openapi.json", config=configuration)
 
 
 @schema.parametrize()
