@@ -21,10 +21,10 @@ from typing import Any, ClassVar, Literal
 REGION = "us-east-1"
 CONTROL = "/faults"
 
-Fault = Literal["throttle", "fail", "hang", "lose_answer", "lose_request"]
+Fault = Literal["throttle", "fail", "hang", "lose_answer", "lose_one_answer", "lose_request"]
 """``throttle`` and ``fail`` answer with an error and do nothing; ``hang`` never answers;
-``lose_answer`` does the work and closes the connection; ``lose_request`` answers well and does
-nothing, like a record that disappeared."""
+``lose_answer`` does the work and closes the connection, ``lose_one_answer`` only the first time;
+``lose_request`` answers well and does nothing, like a record that disappeared."""
 
 _HOSTS = {"DynamoDB": "dynamodb", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
 
@@ -94,7 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(500, "InternalServerError")
         elif fault == "lose_request":
             self._reply(200, {}, b"{}")
-        elif fault == "lose_answer":
+        elif fault in ("lose_answer", "lose_one_answer"):
+            if fault == "lose_one_answer":
+                del self.faults[operation]
             self._moto(target, body)
             self.close_connection = True
         else:

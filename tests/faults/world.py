@@ -1,8 +1,9 @@
 """A world in which invocations die: clients that retry, and a platform that delivers again.
 
-Every invocation is a process of its own. ``arm`` chooses a point where the first one to pass dies,
-``fate`` one for each. Everybody around then does what they would do in earnest: the client sends
-the request again with the same key, the queue shows the message again, the schedule fires again.
+An invocation that may die is a process of its own. ``arm`` chooses a point where the first one to
+pass dies, ``fate`` one for each. Everybody around then does what they would do in earnest: the
+client sends the request again with the same key, the queue shows the message again, the schedule
+fires again.
 """
 
 from __future__ import annotations
@@ -55,8 +56,11 @@ class World:
         self._armed = dying.at(point)
 
     def invoke(self, work: Callable[[], Any]) -> Any:
-        """Run an invocation in its own process; None when it died."""
-        end = dying.run(work, (self.fate() if self.fate else self._armed) or dying.never)
+        """Run an invocation, in a process of its own when it may die; None when it did."""
+        fatal = self.fate() if self.fate else self._armed
+        if fatal is None:
+            return work()
+        end = dying.run(work, fatal)
         if end.died:
             self.deaths[end.reached[-1]] += 1
             self._armed = None
