@@ -75,7 +75,7 @@ class Stack:
 
 @contextmanager
 def running_stack(home: Path, command: list[str]) -> Iterator[Stack]:
-    """Run a command in the foreground until the stack answers; in the end stop it as Ctrl-C does."""
+    """Run a command in the foreground until the stack answers; end it as Ctrl-C does."""
     log = home.with_name(f"{home.name}.log")
     with log.open("wb") as output:
         process = subprocess.Popen(
