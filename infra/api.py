@@ -102,7 +102,14 @@ class ApiStack(Stack):
         )
         api.node.try_remove_child("Endpoint")  # an output of its own; ours are named below
         if self._target.on_aws:
-            api.deployment_stage.node.add_dependency(self._account())
+            errors = logs.LogGroup(
+                self,
+                "ErrorLogs",  # API Gateway would make it itself, and keep it for ever
+                log_group_name=f"API-Gateway-Execution-Logs_{api.rest_api_id}/{STAGE}",
+                retention=logs.RetentionDays.THREE_MONTHS,
+                removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+            )
+            api.deployment_stage.node.add_dependency(self._account(), errors)
         else:
             # The emulator takes the id from this tag, so that the address survives a redeploy.
             pinned = hashlib.sha256(self._target.prefix.encode()).hexdigest()[:8]
@@ -110,9 +117,17 @@ class ApiStack(Stack):
         return api
 
     def _stage(self, routes: list[tuple[Function, Route]]) -> apigateway.StageOptions:
+        observed: dict[str, Any] = {"data_trace_enabled": False}  # bodies are never logged
+        if self._target.on_aws:
+            observed |= {
+                "metrics_enabled": True,
+                "logging_level": apigateway.MethodLoggingLevel.ERROR,
+            }
         limited = {
             f"{route.path}/{route.method}": apigateway.MethodDeploymentOptions(
-                throttling_rate_limit=LOGIN_RATE_PER_SECOND, throttling_burst_limit=LOGIN_BURST
+                throttling_rate_limit=LOGIN_RATE_PER_SECOND,
+                throttling_burst_limit=LOGIN_BURST,
+                **observed,
             )
             for _, route in routes
             if route.public and route.method != "GET"
@@ -121,8 +136,8 @@ class ApiStack(Stack):
             "stage_name": STAGE,
             "throttling_rate_limit": RATE_PER_SECOND,
             "throttling_burst_limit": BURST,
-            "data_trace_enabled": False,  # bodies are never logged
             "method_options": limited,
+            **observed,
         }
         if not self._target.on_aws:
             return apigateway.StageOptions(**common)
@@ -136,8 +151,6 @@ class ApiStack(Stack):
         return apigateway.StageOptions(
             **common,
             tracing_enabled=True,
-            metrics_enabled=True,
-            logging_level=apigateway.MethodLoggingLevel.ERROR,
             access_log_destination=apigateway.LogGroupLogDestination(access),
             access_log_format=apigateway.AccessLogFormat.custom(
                 self.to_json_string(dict(ACCESS_LOG_FIELDS))

@@ -54,8 +54,15 @@ def synthesise(
         os.environ.setdefault("CDK_VALIDATION", "false")
     from infra.assembly import assemble  # noqa: PLC0415 - importing CDK starts node, two seconds
 
-    shutil.rmtree(out, ignore_errors=True)
+    _empty(out)
     return assemble(chosen, out, functions, build)
+
+
+def _empty(out: Path) -> None:
+    """Remove an earlier assembly; the CDK command line keeps a lock of its own beside it."""
+    for path in out.glob("*"):
+        if path.name.startswith("asset.") or path.suffix == ".json":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _use_node_of_this_environment() -> None:

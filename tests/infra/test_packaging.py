@@ -67,7 +67,7 @@ def built() -> dict[str, layers.Layer]:
 
 def refused(paths: list[Path], modules: set[str]) -> str:
     """Import with an interpreter that knows the standard library and these paths; what it says."""
-    done = subprocess.run(  # noqa: S603 - our own code
+    done = subprocess.run(
         [
             *(sys.executable, "-I", "-S", "-c", IMPORT),
             *(json.dumps([str(path) for path in paths]), json.dumps(sorted(modules))),

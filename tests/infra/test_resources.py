@@ -172,7 +172,9 @@ def test_the_gateway_logs_no_bodies(aws: Assembly) -> None:
     stage = aws.one("AWS::ApiGateway::Stage").properties
     assert stage["TracingEnabled"] is True
     for setting in stage["MethodSettings"]:
-        assert setting.get("DataTraceEnabled", False) is False
+        assert setting["DataTraceEnabled"] is False
+        assert setting["LoggingLevel"] == "ERROR"
+        assert setting["MetricsEnabled"] is True
     assert "uthorization" not in stage["AccessLogSetting"]["Format"]
 
 
