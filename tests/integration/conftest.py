@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from functions.charges import create, process
 from functions.charges import get as get_charge
+from ivy import observe
 from local.postgres import Postgres
 from tests.cloud import Cloud
 from tests.conftest import Store, copied
@@ -61,8 +63,28 @@ def charging() -> Charging:
     return charge
 
 
+class Stdout:
+    """Whatever standard output is at the moment of writing."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
 @pytest.fixture
-def logged(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, Any]]]:
+def to_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the logger, made once for the process, write to the output of this test."""
+    for handler in observe.logger().handlers:
+        monkeypatch.setattr(handler, "stream", Stdout())
+
+
+@pytest.fixture
+def logged(
+    capsys: pytest.CaptureFixture[str],
+    to_stdout: None,  # noqa: ARG001 - it makes the output appear
+) -> Callable[[], list[dict[str, Any]]]:
     """Return the log lines written since the last call; every line must be JSON."""
 
     def lines() -> list[dict[str, Any]]:

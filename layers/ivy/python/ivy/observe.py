@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import ValidationError
+
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
@@ -50,16 +52,15 @@ def failure(message: str, **fields: Any) -> None:
     """Log the exception being handled: its kind, its own words, and where it came from.
 
     The caller is told a code; the text stays here. Of a database error only the server's first
-    line is kept, because its details quote the row.
+    line is kept, and of a failed validation only its size, because the rest quotes the row.
     """
     error = sys.exc_info()[1]
-    diagnosis = getattr(error, "diag", None)
     logger().error(
         message,
         extra={
             "correlation_id": correlation_id(),
             "error": type(error).__name__,
-            "detail": str(getattr(diagnosis, "message_primary", None) or error),
+            "detail": _detail(error),
             "stack": [
                 f"{frame.filename}:{frame.lineno} {frame.name}"
                 for frame in traceback.extract_tb(error.__traceback__ if error else None)
@@ -67,6 +68,15 @@ def failure(message: str, **fields: Any) -> None:
             **fields,
         },
     )
+
+
+def _detail(error: BaseException | None) -> str:
+    diagnosis = getattr(error, "diag", None)
+    if diagnosis is not None and diagnosis.message_primary:
+        return str(diagnosis.message_primary)
+    if isinstance(error, ValidationError):
+        return f"{error.error_count()} fields of {error.title} are not valid"
+    return str(error)
 
 
 def count(metric: str, value: float = 1, unit: Unit = "Count", **dimensions: str) -> None:

@@ -59,9 +59,11 @@ class Endpoint(Route):
     def _mangum(self) -> Mangum:
         from fastapi import FastAPI  # noqa: PLC0415 - reading a declaration costs no framework
         from mangum import Mangum  # noqa: PLC0415 - same
+        from starlette.exceptions import HTTPException  # noqa: PLC0415 - same
 
-        app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+        app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
         self.register(app)
+        app.add_exception_handler(HTTPException, self._refuse_path)
         return Mangum(app, lifespan="off", text_mime_types=["text/", JSON, problems.MEDIA_TYPE])
 
     def register(self, app: FastAPI, **documentation: Any) -> None:
@@ -144,6 +146,10 @@ class Endpoint(Route):
     async def _refuse_invalid(self, _request: Request, error: Exception) -> Response:
         found: Any = error
         return _problem_response(problems.from_validation(found.errors()), _incoming.get())
+
+    async def _refuse_path(self, _request: Request, _error: Exception) -> Response:
+        """Answer for a path that the gateway let through and the route's template does not."""
+        return _problem_response(errors.RouteUnknown(), _incoming.get())
 
     def _report(self, incoming: Incoming, status: int, seconds: float) -> None:
         """Log the request in one line and count it."""
