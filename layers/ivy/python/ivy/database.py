@@ -17,6 +17,7 @@ import psycopg
 from psycopg.rows import class_row, tuple_row
 
 from ivy import vault
+from ivy.settings import settings
 
 Row = TypeVar("Row")
 
@@ -132,5 +133,7 @@ def database() -> Database:
             dbname=secret["dbname"],
             user=secret["username"],
             password=secret["password"],
+            # Aurora refuses plain connections; the local server speaks no TLS and is on loopback.
+            sslmode="require" if settings().target == "aws" else "disable",
         )
     )
