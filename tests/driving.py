@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -82,8 +83,8 @@ class Platform:
         self.cloud = cloud
         self.store = store
         self.name = f"{store.name}-{uuid.uuid4().hex[:8]}"
-        self.overrides: dict[str, str] = {}
-        """Variables that a test sets beside what the functions' needs give."""
+        self._overrides: dict[str, str] = {}
+        self._entered: dict[str, str] = {}
         self._before = dict(os.environ)
         self._principals: dict[str, dict[str, str]] = {}
         self._clients: dict[str, Any] = {}
@@ -178,7 +179,7 @@ class Platform:
             Need.IDEMPOTENCY_TABLE: ("IVY_IDEMPOTENCY_TABLE", self.name),
             Need.CHARGES_QUEUE: ("IVY_CHARGES_QUEUE_URL", self.queues["charges"]),
         }
-        return dict(given[need] for need in needs if need in given) | self.overrides
+        return dict(given[need] for need in needs if need in given) | self._overrides
 
     def enter(self, needs: tuple[Need, ...]) -> None:
         """Become the execution environment of a function with these needs.
@@ -186,17 +187,19 @@ class Platform:
         What a warm environment keeps is kept as long as it would be the same.
         """
         wanted = self.environment(needs)
-        given = {name: os.environ.get(name) for name in wanted}
-        stale = [n for n in os.environ if n.startswith("IVY_") and n not in wanted]
-        if wanted == given and stale == ["IVY_TARGET"]:
+        if wanted == self._entered:
             return
-        if os.environ.get("IVY_DATABASE_SECRET") != wanted.get("IVY_DATABASE_SECRET"):
+        if self._entered.get("IVY_DATABASE_SECRET") != wanted.get("IVY_DATABASE_SECRET"):
             self._hang_up()
-        for name in stale:
-            if name != "IVY_TARGET":
-                del os.environ[name]
+        self._leave()
         os.environ.update(wanted)
+        self._entered = wanted
         settings.settings.cache_clear()
+
+    def _leave(self) -> None:
+        for name in self._entered:
+            del os.environ[name]
+        self._entered = {}
 
     def _hang_up(self) -> None:
         if database.database.cache_info().currsize:
@@ -208,13 +211,21 @@ class Platform:
         self._hang_up()
         for remembered in (settings.settings, vault.read, aws.client, front._layer):
             remembered.cache_clear()
-        for name in [n for n in os.environ if n.startswith("IVY_") and n != "IVY_TARGET"]:
-            del os.environ[name]
+        self._leave()
 
     def override(self, **variables: str) -> None:
-        """Set variables for every function from now on, starting cold."""
-        self.overrides.update(variables)
+        """Set exactly these variables for every function from now on, starting cold."""
+        self._overrides = variables
         self.forget()
+
+    @contextmanager
+    def overriding(self, **variables: str) -> Iterator[None]:
+        """Set variables for every function until the block ends; both ends are cold starts."""
+        self.override(**variables)
+        try:
+            yield
+        finally:
+            self.override()
 
     # -- invoking
 

@@ -249,13 +249,9 @@ def _race(send: Callable[[int], Reply]) -> list[Reply]:
 def test_many_copies_at_once_charge_once(
     deployed: Platform, send: Send, shared_store: Store, count: Callable[[], int], front: str
 ) -> None:
-    if front == "down":
-        deployed.override(AWS_ENDPOINT_URL_DYNAMODB="http://127.0.0.1:1")
-    try:
+    away = {"AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:1"} if front == "down" else {}
+    with deployed.overriding(**away):
         replies = _race(lambda _: send(f"race-{front}"))
-    finally:
-        deployed.overrides.clear()
-        deployed.forget()
     assert {reply.status for reply in replies} == {201}
     assert {reply.body for reply in replies} == {replies[0].body}
     assert sorted(reply.replayed for reply in replies) == [False] + [True] * (COPIES - 1)
