@@ -108,7 +108,7 @@ class Emulator:
     def _wait(self) -> None:
         assert self.process is not None  # noqa: S101 - set by the only caller
         deadline = time.monotonic() + START_SECONDS
-        while not answers(self.endpoint):
+        while not (processes.listens(self.process.pid, self.port) and answers(self.endpoint)):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise LocalError(

@@ -92,6 +92,18 @@ def end(*pids: int, ask: signal.Signals, grace_seconds: float) -> bool:
     return False
 
 
+def listens(pid: int, port: int) -> bool:
+    """Tell whether it is this process, and not another one, that listens on a port."""
+    import psutil  # noqa: PLC0415 - 20 ms that most commands do not need
+
+    with suppress(psutil.Error):
+        return any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            for connection in psutil.Process(pid).net_connections(kind="tcp")
+        )
+    return False
+
+
 def working_in(directory: Path) -> list[int]:
     """Return the processes whose working directory is this one: a dead server's children."""
     import psutil  # noqa: PLC0415 - 20 ms that most commands do not need

@@ -17,13 +17,14 @@ from local.deployer import Deployer, Stack, stacks
 from local.emulator import Emulator, answers
 from local.errors import LocalError
 from local.gateway import API, Front, FrontServer
-from local.home import PREFIX, ROLES
+from local.home import PREFIX, ROLES, free_port, port_taken
 from local.postgres import DATABASE, Postgres
 from local.seed import Api, ensure_merchant
 from local.vault import Vault, contents
 from local.watch import Updater
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from local.home import Home
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 STAGE = "api"
 REST_API = "AWS::ApiGateway::RestApi"
 WATCH_SECONDS = 0.5
+PORT_ATTEMPTS = 3
 READER = "ivy_read"
 """The role of `local.json` and `ivy psql`: sees every merchant's rows, changes none."""
 
@@ -104,14 +106,15 @@ class LocalStack:
         assembly = self._pool.submit(self._build)
         self.aws = emulator.result()
         found = stacks(assembly.result())
+        database.result()  # whose port goes into the secrets
         self._deploy(found)
-        database.result()
         self.migrate()
         api = self._serve(found)
         merchant = self._seed(api)
         self.metrics = gaps.MetricsForwarder(self.aws, f"/aws/lambda/{PREFIX}-")
         self.metrics.start()
         self.facts = self._described(merchant)
+        self.home.write("ports", self._ports)
         self.home.write("local", self.facts)
 
     def redeploy(self) -> None:
@@ -172,18 +175,37 @@ class LocalStack:
         started = [part.process for part in (self.postgres, self.emulator) if part is not None]
         return {process.pid for process in started if process is not None}
 
+    def _on_free_port(self, name: str, start: Callable[[int], None]) -> None:
+        """Start a part on its port; on another when somebody took that one in the meantime."""
+        for _ in range(PORT_ATTEMPTS):
+            port = self._ports[name]
+            try:
+                return start(port)
+            except LocalError as error:
+                if not port_taken(port):
+                    raise
+                failure = error
+                self._ports[name] = free_port(port + 1)
+        raise failure
+
     def _start_postgres(self) -> None:
         with self.progress.step("Start PostgreSQL") as step:
             kept = self.home.secrets()
-            self.postgres = Postgres(
+            postgres = Postgres(
                 data=self.home.cluster,
-                port=self._ports["postgres"],
+                port=0,
                 passwords={role: kept[role] for role in ROLES},
                 listen=self.outside.listen,
                 log=self.home.log("postgres"),
             )
-            self.postgres.start()
-            step.note = f"127.0.0.1:{self.postgres.port}"
+            self.postgres = postgres
+
+            def start(port: int) -> None:
+                postgres.port = port
+                postgres.start()
+
+            self._on_free_port("postgres", start)
+            step.note = f"127.0.0.1:{postgres.port}"
 
     def _start_emulator(self) -> Aws:
         if self.outside.endpoint:
@@ -195,11 +217,14 @@ class LocalStack:
             return Aws(self.outside.endpoint)
         with self.progress.step("Start the AWS emulator") as step:
             record = self.home.process("emulator")
-            emulator = Emulator(
-                self.home.emulator, self._ports["emulator"], self.home.log("emulator"), record
-            )
+            emulator = Emulator(self.home.emulator, 0, self.home.log("emulator"), record)
             self.emulator = emulator
-            emulator.start()
+
+            def start(port: int) -> None:
+                emulator.port = port
+                emulator.start()
+
+            self._on_free_port("emulator", start)
             step.note = emulator.endpoint
             return Aws(emulator.endpoint)
 
@@ -238,10 +263,16 @@ class LocalStack:
             if not gateways:
                 raise LocalError(f"No stack holds an {REST_API}.", "Look into infra/.")
             stage = f"{self.aws.endpoint}/_aws/execute-api/{gateways[0]}/{STAGE}"
-            self.front = FrontServer(Front(stage=stage), self._ports["front"])
-            self.front.start()
-            step.note = f"http://localhost:{self.front.port}"
-        return Api(f"http://127.0.0.1:{self.front.port}{API}")
+            front = FrontServer(Front(stage=stage), 0)
+
+            def start(port: int) -> None:
+                front.port = port
+                front.start()
+
+            self._on_free_port("front", start)
+            self.front = front
+            step.note = f"http://localhost:{front.port}"
+        return Api(f"http://127.0.0.1:{front.port}{API}")
 
     def _seed(self, api: Api) -> dict[str, str]:
         with self.progress.step("Demo merchant") as step:
