@@ -10,7 +10,6 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_wafv2 as wafv2
 
 from infra import responses
 from infra.catalogue import declared
@@ -37,9 +36,6 @@ BEARER = "[Bb][Ee][Aa][Rr][Ee][Rr] .+"
 RATE_PER_SECOND, BURST = 1000, 2000
 LOGIN_RATE_PER_SECOND, LOGIN_BURST = 50, 100
 """Public routes that change something hash a password: 46 MiB and a core for a moment."""
-
-REQUESTS_PER_ADDRESS = 5000
-"""In five minutes, before the firewall turns an address away."""
 
 ACCESS_LOG_FIELDS: Mapping[str, str] = {
     "request_id": "$context.requestId",
@@ -86,7 +82,9 @@ class ApiStack(Stack):
                 )
             self._route(function, route, None if route.public else authorizer)
         if target.on_aws:
-            self._firewall()
+            from infra.firewall import add_firewall  # noqa: PLC0415 - slow, and only for AWS
+
+            add_firewall(self, f"{target.prefix}-api", self.api.deployment_stage)
         CfnOutput(self, "ApiId", value=self.api.rest_api_id)
         CfnOutput(self, "ApiUrl", value=self.api.url)
 
@@ -239,40 +237,3 @@ class ApiStack(Stack):
             authorizer=authorizer,
             authorization_type=custom if authorizer else apigateway.AuthorizationType.NONE,
         )
-
-    def _firewall(self) -> None:
-        """Turn away addresses that ask far more than anyone needs."""
-        name = f"{self._target.prefix}-api"
-        acl = wafv2.CfnWebACL(
-            self,
-            "Firewall",
-            name=name,
-            scope="REGIONAL",
-            default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
-            visibility_config=_visible(name),
-            rules=[
-                wafv2.CfnWebACL.RuleProperty(
-                    name="rate",
-                    priority=0,
-                    action=wafv2.CfnWebACL.RuleActionProperty(block={}),
-                    visibility_config=_visible(f"{name}-rate"),
-                    statement=wafv2.CfnWebACL.StatementProperty(
-                        rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(
-                            limit=REQUESTS_PER_ADDRESS, aggregate_key_type="IP"
-                        )
-                    ),
-                )
-            ],
-        )
-        wafv2.CfnWebACLAssociation(
-            self,
-            "FirewallOfApi",
-            web_acl_arn=acl.attr_arn,
-            resource_arn=self.api.deployment_stage.stage_arn,
-        )
-
-
-def _visible(name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:
-    return wafv2.CfnWebACL.VisibilityConfigProperty(
-        cloud_watch_metrics_enabled=True, metric_name=name, sampled_requests_enabled=True
-    )

@@ -12,7 +12,6 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 
 from infra.catalogue import declared
-from infra.database import Database
 from infra.needs import DATABASE_ROLES, Shared
 from ivy.serve.declaration import Consumer
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from constructs import Construct
 
     from infra.catalogue import Function
+    from infra.database import Database
     from infra.network import Network
     from infra.target import Target
 
@@ -54,6 +54,8 @@ class DataStack(Stack):
         }
         self.database: Database | None = None
         if network is not None and key is not None:
+            from infra.database import Database  # noqa: PLC0415 - slow, and only for AWS
+
             self.database = Database(
                 self, "Database", target=target, network=network, secrets=secrets, key=key
             )

@@ -178,6 +178,13 @@ def test_the_gateway_logs_no_bodies(aws: Assembly) -> None:
     assert "uthorization" not in stage["AccessLogSetting"]["Format"]
 
 
+def test_the_firewall_counts_by_address(aws: Assembly) -> None:
+    (rule,) = aws.one("AWS::WAFv2::WebACL").properties["Rules"]
+    assert rule["Statement"]["RateBasedStatement"]["AggregateKeyType"] == "IP"
+    assert rule["Action"] == {"Block": {}}
+    assert aws.one("AWS::WAFv2::WebACLAssociation").stack == "ivy-api"
+
+
 def test_stage_is_called_api_and_limits_requests(assembly: Assembly) -> None:
     stage = assembly.one("AWS::ApiGateway::Stage").properties
     assert stage["StageName"] == "api"
