@@ -41,6 +41,7 @@ class QueueConsumer(Consumer):
 
     def _handle(self, record: Any) -> None:
         """Work on one message. The processor passes it by this parameter's name."""
+        observe.correlate("")  # not the request of the message before
         try:
             task = Task.from_message(record.body)
             observe.correlate(task.correlation)

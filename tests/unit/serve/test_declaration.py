@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from functions.access import authorize
+from functions.charges import create, process
+from functions.outbox import relay
+from ivy.callers import Caller, Scope
+from ivy.database import Database, Transaction
+from ivy.needs import Need
+from ivy.outbox import Task
+from ivy.serve import endpoint
+from ivy.serve.declaration import Declaration
+from ivy.serve.injection import parameters
+
+
+def test_a_declaration_says_what_infra_needs() -> None:
+    route = create.handler
+    assert (route.method, route.path, route.status) == ("POST", "/v1/charges", 201)
+    assert (route.name, route.scope) == ("charges/create", Scope.CHARGES_WRITE)
+    assert route.needs == (Need.CHARGES_QUEUE, Need.DATABASE, Need.IDEMPOTENCY_TABLE)
+    assert (process.handler.name, process.handler.queue) == ("charges/process", "charges")
+    assert process.handler.visibility_timeout_seconds == 6 * process.handler.timeout_seconds
+    assert relay.handler.schedule == "rate(1 minute)"
+    assert authorize.handler.needs == (Need.ACCESS_SECRET, Need.DATABASE)
+
+
+def test_time_limits_nest() -> None:
+    assert 29 > create.handler.timeout_seconds == 15 > 8 > 3
+
+
+def test_a_bare_declaration_cannot_run() -> None:
+    with pytest.raises(NotImplementedError):
+        Declaration(function=print)({}, None)
+
+
+def test_parameters_are_filled_by_type() -> None:
+    def handler(tx: Transaction, who: Caller, id: int, task: Task, db: Database) -> str:  # noqa: A002 - a path's name
+        return f"{tx}{who}{id}{task}{db}"
+
+    wanted = parameters(handler)
+    assert wanted.injected == {Transaction: "tx", Caller: "who", Task: "task", Database: "db"}
+    assert [parameter.name for parameter in wanted.request] == ["id"]
+    assert wanted.returns is str
+    assert wanted.opens_transactions
+    given: dict[str, Any] = {"transaction": 1, "caller": 2, "database": 3}
+    assert wanted.fill(**given) == {"tx": 1, "who": 2, "db": 3}
+
+
+def test_a_handler_that_wants_nothing_gets_nothing() -> None:
+    def handler() -> None: ...
+
+    wanted = parameters(handler)
+    assert not wanted.opens_transactions
+    assert wanted.fill(transaction=1, caller=2) == {}
+
+
+def test_reading_a_declaration_builds_no_application() -> None:
+    @endpoint("GET /v1/things")
+    def handler() -> None: ...
+
+    assert "_mangum" not in vars(handler)
+    assert handler.name.endswith("test_declaration")

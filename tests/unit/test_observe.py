@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import psycopg
+import pytest
+from pydantic import BaseModel
+
+from ivy import observe
+
+ROW = "what the row says"
+
+
+@pytest.fixture
+def output(monkeypatch: pytest.MonkeyPatch) -> Iterator[StringIO]:
+    written = StringIO()
+    for handler in observe.logger().handlers:
+        monkeypatch.setattr(handler, "stream", written)
+    observe.correlate("c-1")
+    yield written
+    observe.correlate("")
+
+
+def failing(output: StringIO, error: Exception) -> dict[str, Any]:
+    try:
+        raise error
+    except Exception:  # noqa: BLE001 - what is being tested
+        observe.failure("it.failed", queue="charges")
+    line: dict[str, Any] = json.loads(output.getvalue())
+    return line
+
+
+def test_a_line_is_json_with_its_fields_and_the_correlation(output: StringIO) -> None:
+    observe.line("something", status=201)
+    line = json.loads(output.getvalue())
+    assert (line["message"], line["status"], line["correlation_id"]) == ("something", 201, "c-1")
+    assert line["level"] == "INFO"
+    assert line["timestamp"].startswith("2")
+
+
+def test_a_failure_says_what_and_where(output: StringIO) -> None:
+    line = failing(output, LookupError("lost it"))
+    assert (line["level"], line["message"]) == ("ERROR", "it.failed")
+    assert (line["error"], line["detail"], line["queue"]) == ("LookupError", "lost it", "charges")
+    assert line["stack"][-1].endswith(" failing")
+    assert __file__ in line["stack"][-1]
+
+
+def test_a_failure_without_an_exception_is_still_a_line(output: StringIO) -> None:
+    observe.failure("it.failed")
+    assert json.loads(output.getvalue())["stack"] == []
+
+
+class Quoting(psycopg.Error):
+    """A database error of which the server sent more than its first line."""
+
+    class Diagnosis:
+        message_primary = "duplicate key value violates unique constraint"
+        message_detail = f"Key (email)=({ROW}) already exists."
+
+    diag = Diagnosis()  # type: ignore[assignment]  # what libpq would have filled in
+
+
+def test_a_database_error_does_not_quote_its_row(output: StringIO) -> None:
+    line = failing(output, Quoting(f"duplicate key\nDETAIL: Key (email)=({ROW})"))
+    assert line["detail"] == "duplicate key value violates unique constraint"
+    assert ROW not in output.getvalue()
+
+
+def test_a_database_error_without_a_diagnosis_says_its_own_words(output: StringIO) -> None:
+    line = failing(output, psycopg.OperationalError("connection refused"))
+    assert line["detail"] == "connection refused"
+
+
+def test_a_failed_validation_does_not_quote_its_input(output: StringIO) -> None:
+    class Row(BaseModel):
+        number: int
+
+    try:
+        Row.model_validate({"number": ROW})
+    except ValueError:
+        observe.failure("it.failed")
+    assert json.loads(output.getvalue())["detail"] == "1 fields of Row are not valid"
+    assert ROW not in output.getvalue()
+
+
+def test_a_metric_is_one_embedded_line(capsys: pytest.CaptureFixture[str]) -> None:
+    observe.count("OutboxOldestAge", 7.5, unit="Seconds", queue="charges")
+    emitted = json.loads(capsys.readouterr().out)
+    (directive,) = emitted["_aws"]["CloudWatchMetrics"]
+    assert directive == {
+        "Namespace": "Ivy",
+        "Dimensions": [["queue"]],
+        "Metrics": [{"Name": "OutboxOldestAge", "Unit": "Seconds"}],
+    }
+    assert (emitted["OutboxOldestAge"], emitted["queue"]) == ([7.5], "charges")
