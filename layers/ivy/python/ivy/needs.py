@@ -24,7 +24,7 @@ class Need(StrEnum):
     """Read the pepper of the API keys and the signing keys of the access tokens."""
 
     IDEMPOTENCY_TABLE = "idempotency_table"
-    """Get, put and update single items of the DynamoDB front; implied by ``idempotent=True``."""
+    """Put, update and delete single items of the DynamoDB front; implied by ``idempotent=True``."""
 
     CHARGES_QUEUE = "charges_queue"
     """Send to the queue that ``functions/charges/process.py`` consumes."""
