@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -28,11 +29,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+@contextmanager
+def migrated(data: Path, *, durable: bool) -> Iterator[Postgres]:
     """A cluster with every migration applied in the database that tests are copied from."""
-    data: Path = tmp_path_factory.mktemp("postgres") / "data"
-    server = Postgres(data, free_port(), durable=False)
+    server = Postgres(data, free_port(), durable=durable)
     server.start()
     try:
         with psycopg.connect(server.url(), autocommit=True) as owner:
@@ -42,6 +42,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The session's cluster, which trades the safety of its data for speed."""
+    with migrated(tmp_path_factory.mktemp("postgres") / "data", durable=False) as server:
+        yield server
 
 
 class Store:
@@ -65,10 +72,14 @@ class Store:
 def copied(cluster: Postgres) -> Iterator[Store]:
     """A copy of the migrated database, dropped afterwards."""
     name = f"test_{next(_numbers)}"
+    _administer(cluster, f"CREATE DATABASE {name} TEMPLATE ivy OWNER ivy_owner STRATEGY wal_log")
+    yield Store(cluster, name)
+    _administer(cluster, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _administer(cluster: Postgres, statement: LiteralString) -> None:
     with psycopg.connect(cluster.url("postgres", database="postgres"), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE ivy OWNER ivy_owner STRATEGY wal_log")
-        yield Store(cluster, name)
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        admin.execute(statement)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ fires again.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -16,6 +17,8 @@ from typing import Any
 from functions.charges import create, process
 from functions.ledger import roll_up
 from functions.outbox import relay
+from ivy.serve.declaration import Job
+from ivy.serve.schedules import JobError
 from tests import invariants
 from tests.driving import Account, LambdaContext, Platform, Reply
 from tests.faults import dying
@@ -71,6 +74,11 @@ class World:
     def send(self, key: str, body: Any = None, account: Account | None = None) -> Reply | None:
         """Send a charge once; None when the connection was lost."""
         who = account or self.accounts[0]
+        answer = self.invoke(self.request(key, body, who))
+        return None if answer is None else self.note(who, key, answer)
+
+    def request(self, key: str, body: Any, who: Account) -> Callable[[], dict[str, Any]]:
+        """Return the work of one request; its answer can be passed between processes."""
 
         def work() -> dict[str, Any]:
             given = self.platform.request(
@@ -81,17 +89,14 @@ class World:
             )
             return asdict(given) | {"body": given.body.decode()}
 
-        answer = self.invoke(work)
-        if answer is None:
-            return None
-        reply = Reply(**answer | {"body": answer["body"].encode()})
-        self.note(who, key, reply)
-        return reply
+        return work
 
-    def note(self, who: Account, key: str, reply: Reply) -> None:
-        """Remember what a client was told, to hold the gateway to it."""
+    def note(self, who: Account, key: str, answer: dict[str, Any]) -> Reply:
+        """Remember what a client was told, to hold the gateway to it, and return it."""
+        reply = Reply(**answer | {"body": answer["body"].encode()})
         if reply.status == create.handler.status:
             self.acknowledged.append(Acknowledged(who.merchant_id, key, reply.status, reply.body))
+        return reply
 
     def pay(self, key: str, body: Any = None, account: Account | None = None) -> Reply:
         """Send a charge until there is an answer that is not worth retrying."""
@@ -112,10 +117,15 @@ class World:
         )
 
     def relay(self) -> None:
-        self.invoke(lambda: self.platform.run(relay.handler))
+        self.run(relay.handler)
 
     def roll_up(self) -> None:
-        self.invoke(lambda: self.platform.run(roll_up.handler))
+        self.run(roll_up.handler)
+
+    def run(self, job: Job) -> None:
+        """Run a job; one that fails is run again by its schedule."""
+        with contextlib.suppress(JobError):
+            self.invoke(lambda: self.platform.run(job))
 
     def drain(self) -> None:
         """Let queues and schedules run until nothing is owed any more."""
