@@ -16,7 +16,6 @@ from functions.merchants import balance
 from ivy import credentials, ids
 from ivy.callers import Scope
 from ivy.serve.declaration import Route
-from tests.conftest import Store
 from tests.driving import Account, LambdaContext, Platform, Reply, reply, rest_event
 
 
@@ -140,7 +139,7 @@ def test_the_allow_list(
     ada: Account,
     allowed: list[str],
     address: str,
-    fine: bool,  # noqa: FBT001 - a table
+    fine: bool,
 ) -> None:
     key = made(deployed, ada.access_token, allowed_ips=allowed)["secret"]
     event = rest_event(list_charges.handler, principal=deployed.principal(key))
@@ -195,7 +194,7 @@ def missing(platform: Platform, bearer: str, key_id: str, route: Route = revoke.
 
 
 def test_another_merchants_key_does_not_exist(
-    deployed: Platform, ada: Account, bob: Account, shared_store: Store
+    deployed: Platform, ada: Account, bob: Account
 ) -> None:
     assert missing(deployed, bob.access_token, ada.key_id)
     assert missing(deployed, bob.secret_key, ada.key_id)
@@ -204,7 +203,6 @@ def test_another_merchants_key_does_not_exist(
     assert charging(deployed, ada.secret_key).status == 201
     listed = deployed.request(list_keys.handler, bearer=bob.access_token).json()["data"]
     assert [key["id"] for key in listed] == [bob.key_id]
-    assert shared_store
 
 
 def test_a_test_key_has_nothing_to_do_with_live_keys(deployed: Platform, ada: Account) -> None:
@@ -215,7 +213,7 @@ def test_a_test_key_has_nothing_to_do_with_live_keys(deployed: Platform, ada: Ac
     assert (refused.status, refused.json()["errors"][0]["pointer"]) == (422, "/mode")
     assert missing(deployed, ada.secret_key, live["id"])
 
-    def seen(bearer: str) -> set[tuple[bool, ...]]:
+    def seen(bearer: str) -> set[bool]:
         answer = deployed.request(list_keys.handler, bearer=bearer, query={"limit": "100"}).json()
         return {key["livemode"] for key in answer["data"]}
 

@@ -145,6 +145,13 @@ def test_no_role_can_loosen_its_bonds(shared_store: Store, role: str, statement:
             connection.execute(statement.encode())
 
 
+HIDDEN = (
+    "INSERT INTO journal (id, source, owner, recorded_at, a1, v1, a2, v2, value_on, kind,"
+    " livemode, xid) VALUES (gen_random_uuid(), gen_random_uuid(), 1042, now(), 8400110, 1,"
+    " 10428400210, -1, now(), 1, false, 1)"
+)
+
+
 def test_the_app_cannot_invent_money(shared_store: Store) -> None:
     """A balance moves by journal rows alone, and no row can hide behind the watermark."""
     with psycopg.connect(shared_store.url("ivy_app")) as connection:
@@ -155,9 +162,7 @@ def test_the_app_cannot_invent_money(shared_store: Store) -> None:
         for statement in (
             "INSERT INTO accounts (number, balance) VALUES (10428400230, -1)",
             "UPDATE accounts SET balance = -1",
-            "INSERT INTO journal (id, source, owner, recorded_at, a1, v1, a2, v2, value_on, kind,"
-            " livemode, xid) VALUES (gen_random_uuid(), gen_random_uuid(), 1042, now(), 8400110, 1,"
-            " 10428400210, -1, now(), 1, false, 1)",
+            HIDDEN,
         ):
             with pytest.raises(errors.InsufficientPrivilege):
                 connection.execute(statement.encode())

@@ -1,4 +1,4 @@
-"""The HTTP side of every endpoint: what is refused before a field is looked at, and what is said."""
+"""The HTTP side of every endpoint: what is refused, in which order, and what is said."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_a_body_says_that_it_is_json(
     deployed: Platform,
     ada: Account,
     media_type: str,
-    fine: bool,  # noqa: FBT001 - a table
+    fine: bool,
     name: str,
 ) -> None:
     answer = send(deployed, ada, create.handler, CHARGE, headers={name: media_type})
@@ -487,8 +487,8 @@ def test_secrets_never_reach_a_log(
     card = "4242424242424242"
     for secret in sorted(secrets - {"pepper", "s" * 40, password}):
         headers = {"Idempotency-Key": uuid.uuid4().hex}
-        for body in (CHARGE, CHARGE | {"payment_method": card}, {"card": card}, f'{{"{card}"'):
-            platform.request(create.handler, body, bearer=secret, headers=headers)
+        for sent in (CHARGE, CHARGE | {"payment_method": card}, {"card": card}, f'{{"{card}"'):
+            platform.request(create.handler, sent, bearer=secret, headers=headers)
     platform.connect_role(
         "ivy_app", platform.store.url("ivy_app").replace("127.0.0.1:", "127.0.0.1:1")
     )

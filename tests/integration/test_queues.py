@@ -125,8 +125,8 @@ def test_a_failure_is_logged_counted_and_said_to_nobody(deployed: Platform, logg
     def handler(task: Task) -> None:
         raise LookupError(SECRET_TEXT + task.correlation)
 
+    deployed.enter(process.handler.needs)
     bodies = [message(correlation="one"), message(correlation="two")]
-    assert deployed.store
     event = sqs_event(dict(enumerate(bodies)))
     answer = handler(event, LambdaContext())
     assert answer == {"batchItemFailures": [{"itemIdentifier": "0"}, {"itemIdentifier": "1"}]}

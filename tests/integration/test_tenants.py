@@ -14,7 +14,7 @@ from ivy import ids, ledger
 from ivy.database import Database, Tenant, Transaction
 from ivy.ledger import Chart, Posting, PostingKind, credit, debit
 from tests.conftest import Store
-from tests.driving import Account, Platform
+from tests.driving import Account
 
 SHARED = {"bank_holidays", "charge_transitions", "chart", "migrations", "posting_kinds", "rollup"}
 """Tables that hold nobody's rows."""
@@ -207,7 +207,7 @@ def test_nobody_writes_into_anothers_books(
                 (str(mine.merchant_id), str(mine.livemode)),
             )
             row = {"m": theirs.merchant_id, "live": theirs.livemode}
-            statement = sql.SQL(INSERTS[table])  # type: ignore[arg-type]  # a table of literals
+            statement = sql.SQL(INSERTS[table])
             if theirs == mine:
                 connection.execute(statement, row)
             else:
@@ -258,9 +258,8 @@ def test_a_posting_for_another_merchant_is_refused(
 
 
 def test_presenting_a_credential_shows_its_rows_alone(
-    shared_store: Store, deployed: Platform, ada: Account, bob: Account
+    shared_store: Store, ada: Account, bob: Account
 ) -> None:
-    assert deployed
     database = Database(shared_store.url("ivy_app"))
     with database.transaction() as tx:
         tx.present("ada@example.com")
@@ -289,4 +288,4 @@ def visible(tx: Transaction, table: str) -> int:
         "merchants": "SELECT count(*) FROM merchants",
         "users": "SELECT count(*) FROM users",
     }
-    return int(tx.value(counts[table]))  # type: ignore[arg-type]  # a table of literals
+    return int(tx.value(counts[table]))

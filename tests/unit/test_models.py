@@ -18,12 +18,14 @@ def accepts(kind: Any, value: object) -> bool:
     return True
 
 
-@pytest.mark.parametrize("character", [*map(chr, range(0x20)), "\x7f", "\ud800", "\udfff"])
-def test_text_refuses_what_cannot_be_stored(character: str) -> None:
-    assert not accepts(Text, f"a{character}b")
+@pytest.mark.parametrize("character", [*range(0x20), 0x7F, 0xD800, 0xDFFF])
+def test_text_refuses_what_cannot_be_stored(character: int) -> None:
+    assert not accepts(Text, f"a{chr(character)}b")
 
 
-@pytest.mark.parametrize("text", ["", "Ünïcödé", "日本", "🍃", "‮rtl", "\u2028", "a b", "\x80"])
+@pytest.mark.parametrize(
+    "text", ["plain", "Ünïcödé", "日本", "🍃", "\u202ertl", "\u2028", "a b", "\x80"]
+)
 def test_text_accepts_what_people_write(text: str) -> None:
     assert TypeAdapter(Text).validate_python(text) == text
 
@@ -52,7 +54,7 @@ def test_short_text_has_limits() -> None:
         ([["k", "v"]], False),
     ],
 )
-def test_metadata_limits(metadata: object, fine: bool) -> None:  # noqa: FBT001 - a table
+def test_metadata_limits(metadata: object, fine: bool) -> None:
     assert accepts(Metadata, metadata) is fine
 
 
@@ -72,7 +74,7 @@ def test_metadata_limits(metadata: object, fine: bool) -> None:  # noqa: FBT001 
         (None, False),
     ],
 )
-def test_amounts_are_positive_integers(amount: object, fine: bool) -> None:  # noqa: FBT001 - a table
+def test_amounts_are_positive_integers(amount: object, fine: bool) -> None:
     assert accepts(AmountMinor, amount) is fine
 
 
@@ -80,7 +82,9 @@ def test_currencies_are_read_in_either_case() -> None:
     assert TypeAdapter(CurrencyCode).validate_python("usd") == "USD"
 
 
-@pytest.mark.parametrize("wrong", ["US", "XXX", "XAU", "", "US$", "ＵＳＤ", 840, None, ["USD"]])
+@pytest.mark.parametrize(
+    "wrong", ["US", "XXX", "XAU", "", "US$", "\uff35\uff33\uff24", 840, None, ["USD"]]
+)
 def test_other_currencies_are_refused(wrong: object) -> None:
     assert not accepts(CurrencyCode, wrong)
 

@@ -25,8 +25,11 @@ def output(monkeypatch: pytest.MonkeyPatch) -> Iterator[StringIO]:
 
 
 def failing(output: StringIO, error: Exception) -> dict[str, Any]:
-    try:
+    def fail() -> None:
         raise error
+
+    try:
+        fail()
     except Exception:  # noqa: BLE001 - what is being tested
         observe.failure("it.failed", queue="charges")
     line: dict[str, Any] = json.loads(output.getvalue())
@@ -45,7 +48,7 @@ def test_a_failure_says_what_and_where(output: StringIO) -> None:
     line = failing(output, LookupError("lost it"))
     assert (line["level"], line["message"]) == ("ERROR", "it.failed")
     assert (line["error"], line["detail"], line["queue"]) == ("LookupError", "lost it", "charges")
-    assert line["stack"][-1].endswith(" failing")
+    assert line["stack"][-1].endswith(" fail")
     assert __file__ in line["stack"][-1]
 
 

@@ -19,5 +19,5 @@ from ivy.recognition import address_allowed
         ("203.0.113.9", ("::/0",), False),
     ],
 )
-def test_addresses(address: str, networks: tuple[str, ...], allowed: bool) -> None:  # noqa: FBT001 - a table
+def test_addresses(address: str, networks: tuple[str, ...], allowed: bool) -> None:
     assert address_allowed(address, networks) is allowed
