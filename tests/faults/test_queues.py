@@ -1,0 +1,217 @@
+"""Messages come twice, late, in any order, in bad company, or not at all: each charge once.
+
+``IVY_FAULTS=100000 pytest tests/faults/test_queues.py`` makes that many deliveries; ``IVY_SEED``
+repeats a run.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from functions.charges import process
+from functions.outbox import relay
+from ivy import charges
+from ivy.connectors.simulated import SimulatedAcquirer
+from ivy.serve.declaration import MAX_RECEIVES
+from tests.driving import LambdaContext, sqs_event
+from tests.faults import dying
+from tests.faults.world import CHARGE, World
+
+DELIVERIES = int(os.environ.get("IVY_FAULTS", "300"))
+CHARGES_PER_ROUND = 20
+MAX_BATCH = 10
+SECONDS = 20.0
+"""How long a process waits for another before the test has failed."""
+
+
+@pytest.fixture
+def accepted(world: World) -> list[str]:
+    """The messages of three accepted charges, taken off the queue."""
+    for key, token in (("a", "tok_visa"), ("b", "tok_declined"), ("c", "tok_visa")):
+        world.pay(key, CHARGE | {"payment_method": token})
+    bodies = world.platform.messages()
+    world.platform.lose_messages()
+    return bodies
+
+
+def _hand_over(world: World, *bodies: str) -> list[str]:
+    return world.platform.hand_over(process.handler, *bodies)
+
+
+def test_a_message_after_the_work_is_done_changes_nothing(
+    world: World, accepted: list[str]
+) -> None:
+    """A duplicate may come days later; its promise is gone, and so is the reason to act."""
+    assert _hand_over(world, *accepted) == []
+    before = _everything(world)
+    assert _hand_over(world, *accepted, *reversed(accepted)) == []
+    assert _everything(world) == before
+    assert world.broken_when_drained() == {}
+
+
+def _everything(world: World) -> list[Any]:
+    with world.platform.store.superuser() as connection:
+        return [
+            connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4".encode()).fetchall()
+            for table in ("charges", "events", "journal", "outbox", "attempts")
+        ]
+
+
+def test_any_number_and_order_of_deliveries_decides_each_charge_once(world: World) -> None:
+    seed = int(os.environ.get("IVY_SEED", random.SystemRandom().randrange(2**32)))
+    chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
+    delivered = made = 0
+    while delivered < DELIVERIES:
+        for _ in range(CHARGES_PER_ROUND):
+            token = chance.choice(("tok_visa", "tok_visa", "tok_declined"))
+            world.pay(f"key {made}", CHARGE | {"payment_method": token})
+            made += 1
+        waiting = world.platform.messages()
+        world.platform.lose_messages()
+        copies = [body for body in waiting for _ in range(chance.randint(1, 5))]
+        chance.shuffle(copies)
+        while copies:
+            batch = [copies.pop() for _ in range(min(len(copies), chance.randint(1, MAX_BATCH)))]
+            copies += _hand_over(world, *batch)
+            delivered += len(batch)
+        assert world.charges() == made, f"IVY_SEED={seed}"
+        assert world.broken_when_drained() == {}, f"IVY_SEED={seed}"
+    print(f"\nIVY_SEED={seed}: {delivered} deliveries of {made} charges")  # noqa: T201 - the record of the run
+
+
+def _forge(body: str, **fields: Any) -> str:
+    return json.dumps(json.loads(body) | fields)
+
+
+POISON: dict[str, Callable[[str, int], str]] = {
+    "not JSON": lambda _, __: "charge me",
+    "not an object": lambda _, __: "[1]",
+    "a field missing": lambda body, _: json.dumps({"id": json.loads(body)["id"]}),
+    "an id that is none": lambda body, _: _forge(body, subject="ch_1"),
+    "a charge that does not exist": lambda body, _: _forge(body, subject=str(uuid.uuid4())),
+    "the charge of another merchant": lambda body, bob: _forge(body, merchant_id=bob),
+    "the charge of another mode": lambda body, _: _forge(body, livemode=True),
+}
+
+
+@pytest.mark.parametrize("kind", POISON)
+def test_a_poisoned_message_fails_alone_and_ends_in_the_dead_letter_queue(
+    world: World, accepted: list[str], kind: str
+) -> None:
+    poison = POISON[kind](accepted[1], world.accounts[1].merchant_id)
+    world.platform.send(accepted[0], poison, accepted[2])
+    world.drain()
+    assert _hand_over(world, poison) == [poison]
+    assert world.broken_when_drained(poison=[poison]) == {}
+
+
+def test_a_forged_promise_has_no_effect(world: World, accepted: list[str]) -> None:
+    """A message about a real charge, under a promise that was never made, decides nothing."""
+    _hand_over(world, _forge(accepted[0], id=str(uuid.uuid4())))
+    with world.platform.store.superuser() as connection:
+        pending = connection.execute("SELECT count(*) FROM charges WHERE status = 'pending'")
+        assert pending.fetchone() == (len(accepted),)
+    world.drain()
+    assert world.broken_when_drained() == {}
+
+
+def test_a_batch_reports_exactly_what_failed(
+    world: World, accepted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(SimulatedAcquirer):
+        def authorize(self, request: Any) -> Any:
+            if request.payment_method == "tok_declined":
+                raise TimeoutError
+            return super().authorize(request)
+
+    monkeypatch.setattr(charges, "connector", Failing)
+    [failed] = _hand_over(world, *accepted)
+    monkeypatch.undo()
+    assert _hand_over(world, failed) == []
+    assert world.broken_when_drained() == {}
+
+
+def test_work_that_died_can_be_redriven_and_the_relay_does_not_wait_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The acquirer is away longer than a message lives; the promise outlives the message."""
+    world.pay("a")
+    world.pay("b")
+
+    def away() -> Any:
+        raise ConnectionRefusedError
+
+    receives = 0
+    monkeypatch.setattr(charges, "connector", away)
+    while world.deliver():
+        receives += 1
+    monkeypatch.undo()
+    dead = world.platform.messages(dead=True)
+    assert (receives, len(dead)) == (MAX_RECEIVES, 2)
+
+    world.platform.send(dead[0])
+    while world.deliver():
+        pass
+    world.drain()
+    assert world.broken_when_drained(poison=dead) == {}
+
+
+@pytest.mark.parametrize(
+    "meet", ["charge.process.before_connector", "charge.process.after_connector"]
+)
+def test_two_copies_worked_on_at_once_decide_once(
+    world: World, accepted: list[str], meet: str
+) -> None:
+    """Both have begun and asked the acquirer before either may write what it answered."""
+    fork = multiprocessing.get_context("fork")
+    arrived, go = fork.Semaphore(0), fork.Event()
+
+    def wait(name: str) -> bool:
+        if name == meet:
+            arrived.release()
+            assert go.wait(SECONDS)
+        return False
+
+    copies = []
+    for number in range(2):
+        event = sqs_event({number: accepted[0]})
+        world.platform.enter(process.handler.needs)
+        copies.append(dying.start(lambda e=event: process.handler(e, LambdaContext()), wait))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+        assert arrived.acquire(timeout=SECONDS)
+    go.set()
+    assert [copy.wait().result for copy in copies] == [{"batchItemFailures": []}] * 2
+    world.drain()
+    assert world.broken_when_drained() == {}
+
+
+def test_two_relays_at_once_send_each_promise_once(world: World, accepted: list[str]) -> None:
+    """The second starts while the first holds what it claimed, and does not wait for it."""
+    fork = multiprocessing.get_context("fork")
+    arrived, go = fork.Semaphore(0), fork.Event()
+
+    def wait(name: str) -> bool:
+        if name == "outbox.relay.before_commit":
+            arrived.release()
+            assert go.wait(SECONDS)
+        return False
+
+    world.platform.make_overdue()
+    first = dying.start(lambda: world.platform.run(relay.handler), wait)
+    assert arrived.acquire(timeout=SECONDS)
+    second = dying.run(lambda: world.platform.run(relay.handler))
+    assert (second.result["overdue"], second.result["sent"]) == (0, 0)
+    go.set()
+    assert first.wait().result["sent"] == len(accepted)
+    assert sorted(world.platform.messages()) == sorted(accepted)
+    third = dying.run(lambda: world.platform.run(relay.handler))
+    assert third.result["overdue"] == 0
+    world.drain()
+    assert world.broken_when_drained() == {}
