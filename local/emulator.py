@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 import time
 import urllib.request
 from contextlib import suppress
@@ -61,9 +62,7 @@ class Emulator:
         self.clear()
         if not self._saved.exists() or self._saved.read_text() != str(self.port):
             shutil.rmtree(self.directory / "state", ignore_errors=True)
-        scratch = self.directory / "tmp"
-        shutil.rmtree(scratch, ignore_errors=True)  # every worker unpacks its layers there
-        scratch.mkdir(parents=True)
+        scratch = self._scratch()
         self._saved.unlink(missing_ok=True)
         python = interpreter.prepare(self.directory / "python")
         self.process = processes.spawn(
@@ -104,6 +103,21 @@ class Emulator:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def _scratch(self) -> Path:
+        """Return an empty temporary directory; what earlier runs left goes in the background.
+
+        Every worker unpacks its layers there, so it may hold tens of thousands of files.
+        """
+        scratch, rubbish = self.directory / "tmp", self.directory / "rubbish"
+        if scratch.exists():
+            rubbish.mkdir(exist_ok=True)
+            scratch.rename(rubbish / str(time.time_ns()))
+        scratch.mkdir(parents=True)
+        threading.Thread(
+            target=shutil.rmtree, args=(rubbish,), kwargs={"ignore_errors": True}, daemon=True
+        ).start()
+        return scratch
 
     def _wait(self) -> None:
         assert self.process is not None  # noqa: S101 - set by the only caller

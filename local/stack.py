@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from local import build, gaps, leftovers, processes
-from local.aws import Aws
+from local.aws import Aws, preload
 from local.deployer import Deployer, Stack, stacks
 from local.emulator import Emulator, answers
 from local.errors import LocalError
@@ -104,6 +104,7 @@ class LocalStack:
         database = self._pool.submit(self._start_postgres)
         emulator = self._pool.submit(self._start_emulator)
         assembly = self._pool.submit(self._build)
+        self._pool.submit(preload)
         self.aws = emulator.result()
         found = stacks(assembly.result())
         database.result()  # whose port goes into the secrets
