@@ -123,6 +123,18 @@ def test_a_forged_promise_has_no_effect(world: World, accepted: list[str]) -> No
     assert world.broken_when_drained() == {}
 
 
+def test_the_promise_of_another_charge_is_not_used_up(world: World, accepted: list[str]) -> None:
+    """A mixed-up message may neither decide its charge nor strike out the other one's promise."""
+    others = json.loads(accepted[1])["id"]
+    _hand_over(world, _forge(accepted[0], id=others))
+    _hand_over(world, accepted[0], _forge(accepted[0], id=others))
+    with world.platform.store.superuser() as connection:
+        owed = connection.execute("SELECT count(*) FROM outbox WHERE id = %s", (others,))
+        assert owed.fetchone() == (1,)
+    world.drain()
+    assert world.broken_when_drained() == {}
+
+
 def test_a_batch_reports_exactly_what_failed(
     world: World, accepted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -397,9 +397,8 @@ _BEGIN = """
 """
 
 _CLAIM = (
-    "WITH claimed AS (DELETE FROM outbox WHERE id = %(task)s RETURNING 1) SELECT "
-    + _COLUMNS
-    + " FROM charges, claimed WHERE charges.id = %(id)s FOR UPDATE OF charges"
+    "WITH claimed AS (DELETE FROM outbox WHERE id = %(task)s AND subject = %(id)s RETURNING 1)"
+    " SELECT " + _COLUMNS + " FROM charges, claimed WHERE charges.id = %(id)s FOR UPDATE OF charges"
 )
 
 _UPDATE = """

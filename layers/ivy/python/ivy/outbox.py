@@ -90,7 +90,11 @@ def owe(tx: Transaction, tenant: Tenant, queue: Queue, subject: UUID, at: dateti
 
 def settle(tx: Transaction, task: Task) -> None:
     """Strike out a promise that needs no more work."""
-    tx.run("DELETE FROM outbox WHERE id = %(id)s", id=task.id)
+    tx.run(
+        "DELETE FROM outbox WHERE id = %(id)s AND subject = %(subject)s",
+        id=task.id,
+        subject=task.subject,
+    )
 
 
 def send(tasks: Iterable[Task]) -> int:
