@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help setup dev test check format bench synth deploy clean
+.PHONY: help setup dev test check format reference lock bench synth deploy clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -15,7 +15,7 @@ TESTS ?= tests
 AWS_OUT := build/aws.out
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  \033[1mmake %-8s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  \033[1mmake %-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv with everything in it
 
@@ -37,8 +37,20 @@ format: $(READY) ## Let ruff format and repair what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Seconds from a clean clone to the first charge, step by step
+reference: $(READY) ## Write docs/openapi.json and the approved list of routes
+	$(BIN)/python -m infra.openapi
+	IVY_APPROVE=1 $(BIN)/pytest --quiet tests/infra/test_routes_listing.py
+
+lock: $(READY) ## Compile the hashed locks from requirements/*.in
+	cd requirements && for lock in uv runtime dev; do \
+		../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+			--no-header $$lock.in --output-file $$lock.txt \
+			$$([ $$lock = dev ] && echo "--constraint runtime.txt"); done
+
+bench: $(READY) ## Start-up step by step, charges through the gateway, the journal's checks
 	$(BIN)/python bench/startup
+	$(BIN)/python bench/gateway
+	$(BIN)/python bench/journal
 
 synth: $(READY) ## Write the CloudFormation templates into cdk.out
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m infra.app --target local --out cdk.out
