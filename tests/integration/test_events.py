@@ -69,23 +69,33 @@ def plant(connection: psycopg.Connection[Any]) -> None:
         "at": AT,
     }
     for statement in (
-        "INSERT INTO merchants (id, public_id, name, country, default_currency, created_at)"
-        " VALUES (%(m)s, %(merchant)s, 'Analytical Engines', 'US', 'USD', %(at)s)",
+        (
+            "INSERT INTO merchants (id, public_id, name, country, default_currency, created_at)"
+            " VALUES (%(m)s, %(merchant)s, 'Analytical Engines', 'US', 'USD', %(at)s)"
+        ),
         "SELECT setval('merchants_id_seq', %(m)s)",
-        "INSERT INTO journal (id, source, owner, livemode, kind, value_on, recorded_at,"
-        " a1, v1, a2, v2, a3, v3, a4, v4) VALUES (%(ltx)s, %(charge)s, %(m)s, false, 1,"
-        " %(at)s::date, %(at)s::timestamptz, 8400110, 9820, 10018400210, -9680, 8400410, -320, 8400510, 180)",
-        "INSERT INTO charges (merchant_id, livemode, id, amount, amount_captured, fee,"
-        " ledger_transaction, created_at, version, available_on, currency, status, payment_method)"
-        " VALUES (%(m)s, false, %(charge)s, 10000, 10000, 320, %(ltx)s, %(at)s::timestamptz, 2,"
-        " %(at)s::date, 'USD',"
-        " 'succeeded', 'tok_visa')",
-        "INSERT INTO charges (merchant_id, livemode, id, amount, created_at, currency, status,"
-        " payment_method) VALUES (%(m)s, false, %(pending)s, 5000, %(at)s, 'USD', 'pending',"
-        " 'tok_visa')",
-        "INSERT INTO outbox (id, merchant_id, livemode, queue, subject, correlation,"
-        " next_send_at, created_at) VALUES (%(task)s, %(m)s, false, 'charges', %(pending)s, 'req',"
-        " %(at)s, %(at)s)",
+        (
+            "INSERT INTO journal (id, source, owner, livemode, kind, value_on, recorded_at,"
+            " a1, v1, a2, v2, a3, v3, a4, v4) VALUES (%(ltx)s, %(charge)s, %(m)s, false, 1,"
+            " %(at)s::date, %(at)s::timestamptz, 8400110, 9820, 10018400210, -9680, 8400410, -320, 8400510, 180)"
+        ),
+        (
+            "INSERT INTO charges (merchant_id, livemode, id, amount, amount_captured, fee,"
+            " ledger_transaction, created_at, version, available_on, currency, status, payment_method)"
+            " VALUES (%(m)s, false, %(charge)s, 10000, 10000, 320, %(ltx)s, %(at)s::timestamptz, 2,"
+            " %(at)s::date, 'USD',"
+            " 'succeeded', 'tok_visa')"
+        ),
+        (
+            "INSERT INTO charges (merchant_id, livemode, id, amount, created_at, currency, status,"
+            " payment_method) VALUES (%(m)s, false, %(pending)s, 5000, %(at)s, 'USD', 'pending',"
+            " 'tok_visa')"
+        ),
+        (
+            "INSERT INTO outbox (id, merchant_id, livemode, queue, subject, correlation,"
+            " next_send_at, created_at) VALUES (%(task)s, %(m)s, false, 'charges', %(pending)s, 'req',"
+            " %(at)s, %(at)s)"
+        ),
     ):
         connection.execute(statement, values)
 
