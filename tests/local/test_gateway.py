@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.errors import LocalError
-from local.gateway import Front, FrontServer
+from local.gateway import Front, FrontServer, _listening
 from local.home import free_port
 
 if TYPE_CHECKING:
@@ -200,3 +200,11 @@ def test_a_port_taken_meanwhile_is_explained() -> None:
         pytest.raises(LocalError, match="is taken"),
     ):
         FrontServer(Front(), taken.getsockname()[1]).start()
+
+
+def test_small_answers_are_not_held_back() -> None:
+    """Without it every answer waits 40 ms for the client to acknowledge its headers."""
+    sockets = _listening(free_port())
+    assert all(held.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for held in sockets)
+    for held in sockets:
+        held.close()
