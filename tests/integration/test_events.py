@@ -130,7 +130,10 @@ def revoking_last(name: str) -> tuple[bool, str]:
     return name.endswith("revoke"), name
 
 
-@pytest.mark.parametrize("name", sorted(FUNCTIONS, key=revoking_last))
+IN_ORDER = sorted(FUNCTIONS, key=revoking_last)
+
+
+@pytest.mark.parametrize("name", IN_ORDER)
 def test_a_sample_runs(
     name: str, platform: Platform, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
