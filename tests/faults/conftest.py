@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
 import pytest
 
 from ivy.serve import front
+from local.postgres import Postgres
+from tests.cloud import Cloud
+from tests.conftest import copied
 from tests.driving import Platform
 from tests.faults.world import World
 
@@ -15,7 +21,24 @@ def _impatient_front(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(front, "WAIT_SECONDS", 0)
 
 
+NewWorld = Callable[[], AbstractContextManager[World]]
+
+
 @pytest.fixture
-def world(platform: Platform) -> World:
-    """A platform with two merchants whose invocations can die."""
-    return World(platform, platform.open_account(), platform.open_account("bob@example.com", "GB"))
+def new_world(cluster: Postgres, cloud: Cloud) -> NewWorld:
+    """Make platforms with two merchants whose invocations can die, one after the other."""
+
+    @contextmanager
+    def made() -> Iterator[World]:
+        with copied(cluster) as store, Platform(cloud, store) as platform:
+            ada, bob = platform.open_account(), platform.open_account("bob@example.com", "GB")
+            yield World(platform, ada, bob)
+
+    return made
+
+
+@pytest.fixture
+def world(new_world: NewWorld) -> Iterator[World]:
+    """A platform of the test's own."""
+    with new_world() as made:
+        yield made

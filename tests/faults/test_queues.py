@@ -23,10 +23,11 @@ from ivy.connectors.simulated import SimulatedAcquirer
 from ivy.serve.declaration import MAX_RECEIVES
 from tests.driving import LambdaContext, sqs_event
 from tests.faults import dying
+from tests.faults.conftest import NewWorld
 from tests.faults.world import CHARGE, World
 
 DELIVERIES = int(os.environ.get("IVY_FAULTS", "300"))
-CHARGES_PER_ROUND = 20
+CHARGES_PER_ROUND = 40
 MAX_BATCH = 10
 SECONDS = 20.0
 """How long a process waits for another before the test has failed."""
@@ -65,26 +66,33 @@ def _everything(world: World) -> list[Any]:
         ]
 
 
-def test_any_number_and_order_of_deliveries_decides_each_charge_once(world: World) -> None:
+def test_any_number_and_order_of_deliveries_decides_each_charge_once(new_world: NewWorld) -> None:
     seed = int(os.environ.get("IVY_SEED", random.SystemRandom().randrange(2**32)))
     chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
-    delivered = made = 0
+    delivered = 0
     while delivered < DELIVERIES:
-        for _ in range(CHARGES_PER_ROUND):
-            token = chance.choice(("tok_visa", "tok_visa", "tok_declined"))
-            world.pay(f"key {made}", CHARGE | {"payment_method": token})
-            made += 1
-        waiting = world.platform.messages()
-        world.platform.lose_messages()
-        copies = [body for body in waiting for _ in range(chance.randint(1, 5))]
-        chance.shuffle(copies)
-        while copies:
-            batch = [copies.pop() for _ in range(min(len(copies), chance.randint(1, MAX_BATCH)))]
-            copies += _hand_over(world, *batch)
-            delivered += len(batch)
-        assert world.charges() == made, f"IVY_SEED={seed}"
-        assert world.broken_when_drained() == {}, f"IVY_SEED={seed}"
-    print(f"\nIVY_SEED={seed}: {delivered} deliveries of {made} charges")  # noqa: T201 - the record of the run
+        with new_world() as world:
+            delivered += _deliver_in_any_order(world, chance)
+            assert world.charges() == CHARGES_PER_ROUND, f"IVY_SEED={seed}"
+            assert world.broken_when_drained() == {}, f"IVY_SEED={seed}"
+    print(f"\nIVY_SEED={seed}: {delivered} deliveries")  # noqa: T201 - the record of the run
+
+
+def _deliver_in_any_order(world: World, chance: random.Random) -> int:
+    """Charge, then deliver every message up to five times, shuffled; returns how many."""
+    for number in range(CHARGES_PER_ROUND):
+        token = chance.choice(("tok_visa", "tok_visa", "tok_declined"))
+        world.pay(f"key {number}", CHARGE | {"payment_method": token})
+    waiting = world.platform.messages()
+    world.platform.lose_messages()
+    copies = [body for body in waiting for _ in range(chance.randint(1, 5))]
+    chance.shuffle(copies)
+    delivered = 0
+    while copies:
+        batch = [copies.pop() for _ in range(min(len(copies), chance.randint(1, MAX_BATCH)))]
+        copies += _hand_over(world, *batch)
+        delivered += len(batch)
+    return delivered
 
 
 def _forge(body: str, **fields: Any) -> str:
