@@ -66,12 +66,12 @@ clean: ## Stop the stack; remove its data, the builds and .venv
 
 # One environment, made from hashed locks; made again only when a lock changes.
 $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml
-	@test -n "$(PYTHON)" || { \
-		echo "Python 3.11 or newer was not found."; \
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer was not found (PYTHON=$(PYTHON))."; \
 		echo "→ Install it, or name it: make dev PYTHON=/path/to/python3.12"; exit 1; }
 	@began=$$(date +%s); \
 	echo "Setting up .venv with $$("$(PYTHON)" --version)"; \
-	[ -x $(BIN)/python ] || "$(PYTHON)" -m venv .venv || { \
+	[ -x $(BIN)/uv ] || "$(PYTHON)" -m venv --clear .venv || { \
 		rm -rf .venv; \
 		echo "→ This Python cannot make virtual environments."; \
 		echo "  Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }; \

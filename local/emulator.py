@@ -24,9 +24,6 @@ HTTP_OK = 200
 STOP_SECONDS = 30.0
 """Saving its state takes time in proportion to what it holds."""
 
-IDLE_WORKER_SECONDS = 60
-"""A burst's extra workers, 90 MB each, go after this long."""
-
 
 @dataclass
 class Emulator:
@@ -144,7 +141,6 @@ class Emulator:
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(self.directory / "objects"),
             "TMPDIR": str(scratch),
-            "LAMBDA_WARM_TTL_SECONDS": str(IDLE_WORKER_SECONDS),
             "LOG_LEVEL": "WARNING",
         }
 
