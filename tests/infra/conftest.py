@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra import layers
+from infra.app import use_node_of_this_environment
 from infra.catalogue import Function, read_functions
 from tests.infra.templates import REPOSITORY, Assembly
 
@@ -21,6 +22,8 @@ SYNTHESISED = {
     "proxied": ("--target", "aws", "--proxy"),
 }
 
+
+use_node_of_this_environment()  # some tests import CDK themselves, which starts node at once
 
 NO_NODE = "/nonexistent"
 """A PATH without node, so that every run of these tests shows that none is needed."""
