@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 PLANTED = """
 import pytest
-from infra.app import _use_node_of_this_environment
-_use_node_of_this_environment()
+from infra.app import use_node_of_this_environment
+use_node_of_this_environment()
 from aws_cdk import App, Stack, aws_sqs
 from infra import nag
 app = App(outdir={out!r})
