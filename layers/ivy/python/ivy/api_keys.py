@@ -89,9 +89,12 @@ def create(tx: Transaction, caller: Caller, new: NewApiKey) -> CreatedApiKey:
     """Make a key that can do no more than whoever asks for it.
 
     Raises:
+        CredentialInvalid: The caller's own key has been revoked or has expired: a key must not
+            outlive its revocation as another key.
         RequestInvalid: A publishable key with scopes, or an expiry in the past.
         ScopeMissing: A scope that the caller does not have.
     """
+    check_standing(tx, caller)
     at = ids.now()
     scopes = _scopes(caller, new)
     if new.expires_at is not None and new.expires_at <= at:
@@ -171,11 +174,14 @@ def _modes(caller: Caller) -> list[bool]:
 def revoke(tx: Transaction, caller: Caller, key_id: UUID) -> ApiKey:
     """Revoke a key for good. Revoking it again changes nothing and returns the same.
 
-    Money routes refuse it from this commit on; others within the authoriser's cache of a minute.
+    Money routes and these refuse it from this commit on; those that only read, within the
+    authoriser's cache of a minute.
 
     Raises:
+        CredentialInvalid: The caller's own key has been revoked or has expired.
         ResourceMissing: The merchant has no such key.
     """
+    check_standing(tx, caller)
     modes = _modes(caller)
     tx.run(
         "UPDATE api_keys SET revoked_at = now()"
@@ -198,7 +204,7 @@ def check_standing(tx: Transaction, caller: Caller) -> None:
     """Refuse a key that was revoked or has expired since the authoriser looked.
 
     Raises:
-        CredentialInvalid: It must not move money any more.
+        CredentialInvalid: It must not change anything any more.
     """
     if caller.credential is None:
         return
