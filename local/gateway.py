@@ -1,7 +1,8 @@
 """The one friendly address: the start page, and a transparent way to the REST stage behind it.
 
 A request travels as it came: method, path, query, every header including Host, and the body's
-bytes, streamed in both directions. Only what belongs to one connection is left out.
+bytes, streamed in both directions. Only what belongs to one connection is left out, and a claim
+about where the request comes from.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer"
     b" transfer-encoding upgrade".split()
 )
+CLAIMED_ADDRESS = frozenset({b"x-forwarded-for"})
+"""The emulator believes it; API Gateway does not, and a key's allow-list depends on it."""
+
 OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -87,7 +91,7 @@ class Front:
             async with self.pool.stream(
                 scope["method"].encode(),
                 self._target(scope),
-                headers=_end_to_end(scope["headers"]),
+                headers=_end_to_end(scope["headers"], CLAIMED_ADDRESS),
                 content=_body(scope["headers"], receive),
                 extensions={
                     "timeout": {
@@ -210,8 +214,8 @@ def _is_own_host(headers: Headers) -> bool:
     return host.rsplit(":", 1)[0] in OWN_HOSTS or host in OWN_HOSTS
 
 
-def _end_to_end(headers: Headers) -> Headers:
-    named = {
+def _end_to_end(headers: Headers, left_out: frozenset[bytes] = frozenset()) -> Headers:
+    named = left_out | {
         name.strip().lower()
         for key, value in headers
         if key.lower() == b"connection"

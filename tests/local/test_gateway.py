@@ -123,6 +123,12 @@ def test_what_belongs_to_one_connection_stays_on_it(front: FrontServer) -> None:
     assert not {"x-mine", "te"} & json.loads(body)["headers"].keys()
 
 
+def test_nobody_says_where_they_call_from(front: FrontServer) -> None:
+    """The emulator takes the header for the caller's address, which keys are bound to."""
+    _, body = ask(front, "GET", "/api/v1/me", None, {"X-Forwarded-For": "203.0.113.9"})
+    assert "x-forwarded-for" not in json.loads(body)["headers"]
+
+
 def test_a_chunked_body_arrives_whole(front: FrontServer) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", front.port, timeout=10)
     connection.request(

@@ -17,6 +17,9 @@ from ivy.recognition import address_allowed
         ("2001:DB8::1", ("2001:db8::1/128",), True),
         ("2001:db8::1", ("0.0.0.0/0",), False),
         ("203.0.113.9", ("::/0",), False),
+        ("nonsense", ("0.0.0.0/0",), False),
+        ("", ("0.0.0.0/0",), False),
+        ("nonsense", (), True),
     ],
 )
 def test_addresses(address: str, networks: tuple[str, ...], allowed: bool) -> None:

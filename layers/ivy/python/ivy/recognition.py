@@ -85,8 +85,17 @@ def _recognise_person(tx: Transaction, bearer: str) -> Recognised | None:
 
 
 def address_allowed(address: str, networks: tuple[str, ...]) -> bool:
-    """Say whether an IP address lies in one of some networks; no networks allow every address."""
-    return not networks or any(ip_address(address) in ip_network(n) for n in networks)
+    """Say whether an IP address lies in one of some networks; no networks allow every address.
+
+    Text that is no address lies in none.
+    """
+    if not networks:
+        return True
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return any(found in ip_network(network) for network in networks)
 
 
 _READ = frozenset({Scope.CHARGES_READ, Scope.BALANCE_READ, Scope.LEDGER_READ})
