@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 import psycopg
@@ -13,6 +14,9 @@ from ivy import errors, observe
 from ivy.errors import FieldError, Problem
 
 MEDIA_TYPE = "application/problem+json"
+
+MAX_FIELDS = 100
+"""Invalid fields named in one answer: 256 KB of them would exceed what Lambda may return."""
 
 _BUSY = (
     psycopg.errors.LockNotAvailable,
@@ -38,12 +42,12 @@ def from_exception(error: Exception) -> Problem:
 
 
 def from_validation(found: Iterable[ErrorDetails | Mapping[str, Any]]) -> Problem:
-    """Return the problem that a failed validation is: every field at once.
+    """Return the problem that a failed validation is: every field at once, up to a hundred.
 
     A malformed id in the path is an object that does not exist.
     """
     fields: list[FieldError] = []
-    for detail in found:
+    for detail in islice(found, MAX_FIELDS):
         where, *rest = detail["loc"]
         if rest[2:] == ["[key]"]:  # pydantic's mark for an error in a key of a mapping
             rest.pop()
