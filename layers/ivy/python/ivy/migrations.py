@@ -98,7 +98,16 @@ def _apply_one(connection: psycopg.Connection[Any], migration: Migration) -> boo
 
 
 def set_password(connection: psycopg.Connection[Any], role: str, password: str) -> None:
-    """Give a role the password that its secret holds."""
-    connection.execute(
-        sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
-    )
+    """Give a role the password that its secret holds.
+
+    The server is sent its SCRAM verifier, because it logs the text of a statement that fails.
+    """
+    verifier = connection.pgconn.encrypt_password(
+        password.encode(), role.encode(), b"scram-sha-256"
+    ).decode()
+    with connection.transaction():
+        # Two deployments at once would fail on the role's row: "tuple concurrently updated".
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        connection.execute(
+            sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier))
+        )
