@@ -335,9 +335,19 @@ def roll_up(tx: Transaction) -> int:
     One statement, so that the watermark and the rows before it come from one snapshot: a
     transaction in flight has an xid at or after the watermark and cannot be skipped. Returns the
     number of accounts touched. Runs as ``ivy_jobs``; two at once queue on the watermark's row.
+
+    Raises:
+        RuntimeError: The server's transaction ids started again, as after a logical restore.
+            Moving the watermark back would count the rows behind it twice.
     """
     watermark = tx.value("SELECT watermark FROM rollup FOR UPDATE")
-    return int(tx.value(_ROLL_UP, watermark=watermark))
+    touched = tx.value(_ROLL_UP, watermark=watermark)
+    if touched is None:
+        raise RuntimeError(
+            f"the watermark {watermark} is ahead of this server's transaction ids; if it was"
+            " restored from a dump, follow docs/decisions/ledger-write-path.md"
+        )
+    return int(touched)
 
 
 _POST = """
@@ -393,5 +403,5 @@ _ROLL_UP = """
     ), advanced AS (
         UPDATE rollup SET watermark = mark.next FROM mark
     )
-    SELECT count(*) FROM rolled
+    SELECT CASE WHEN (SELECT next FROM mark) >= %(watermark)s THEN count(*) END FROM rolled
 """
