@@ -13,6 +13,11 @@ from tests.conftest import ROLES, Store
 
 WRITES = {"INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"}
 
+
+def inserting(*columns: str) -> set[str]:
+    return {f"INSERT({column})" for column in columns}
+
+
 # Everything that a role may do beyond reading, by table; a change here is a change of trust.
 ALLOWED: dict[str, dict[str, set[str]]] = {
     "ivy_app": {
@@ -20,7 +25,9 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "api_keys": {"INSERT", "UPDATE(expires_at)", "UPDATE(last_used_at)", "UPDATE(revoked_at)"},
         "attempts": {"INSERT", "UPDATE(milliseconds)", "UPDATE(outcome)", "UPDATE(reference)"},
         "charges": {
-            "INSERT",
+            *inserting("merchant_id", "livemode", "id", "amount", "created_at", "currency"),
+            *inserting("status", "payment_method", "description", "statement_descriptor"),
+            *inserting("metadata"),
             "UPDATE(amount_captured)",
             "UPDATE(available_on)",
             "UPDATE(decline_code)",
@@ -32,17 +39,16 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         },
         "events": {"INSERT"},
         "idempotency_keys": {"INSERT", "UPDATE(body)", "UPDATE(status)"},
-        "journal": {
-            f"INSERT({column})"
-            for column in (
-                *("a1", "v1", "a2", "v2", "a3", "v3", "a4", "v4", "id", "source", "owner"),
-                *("recorded_at", "value_on", "kind", "part", "livemode", "reverses", "reason"),
-            )
-        },
+        "journal": inserting(
+            *("a1", "v1", "a2", "v2", "a3", "v3", "a4", "v4", "id", "source", "owner"),
+            *("recorded_at", "value_on", "kind", "part", "livemode", "reverses", "reason"),
+        ),
         "members": {"INSERT"},
-        "merchants": {"INSERT"},
+        "merchants": inserting(
+            *("id", "public_id", "name", "country", "default_currency", "time_zone", "created_at")
+        ),
         "outbox": {"INSERT", "DELETE"},
-        "users": {"INSERT"},
+        "users": inserting("id", "email", "password_hash", "created_at"),
     },
     "ivy_jobs": {
         "accounts": {"INSERT", "UPDATE"},

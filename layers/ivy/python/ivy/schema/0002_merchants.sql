@@ -71,9 +71,14 @@ CREATE POLICY known ON users TO ivy_app USING (email = presented());
 CREATE POLICY colleague ON users FOR SELECT TO ivy_app USING (EXISTS (
     SELECT FROM members WHERE members.user_id = users.id AND merchant_id = current_merchant()));
 CREATE POLICY own ON api_keys TO ivy_app USING (merchant_id = current_merchant());
-CREATE POLICY known ON api_keys TO ivy_app USING (hash = presented());
+CREATE POLICY known ON api_keys FOR SELECT TO ivy_app USING (hash = presented());
 
-GRANT SELECT, INSERT ON merchants, users, members, api_keys TO ivy_app;
+GRANT SELECT ON merchants, users TO ivy_app;
+-- not live_open, not verified_at: nobody begins verified
+GRANT INSERT (id, public_id, name, country, default_currency, time_zone, created_at)
+    ON merchants TO ivy_app;
+GRANT INSERT (id, email, password_hash, created_at) ON users TO ivy_app;
+GRANT SELECT, INSERT ON members, api_keys TO ivy_app;
 GRANT USAGE ON SEQUENCE merchants_id_seq TO ivy_app;
 GRANT UPDATE (last_used_at, revoked_at, expires_at) ON api_keys TO ivy_app;
 

@@ -57,6 +57,9 @@ ALTER TABLE outbox FORCE ROW LEVEL SECURITY;
 
 CREATE POLICY own ON idempotency_keys TO ivy_app
     USING (merchant_id = current_merchant() AND livemode = current_livemode());
+-- an answer that was given is never rewritten
+CREATE POLICY unanswered ON idempotency_keys AS RESTRICTIVE FOR UPDATE TO ivy_app
+    USING (body IS NULL) WITH CHECK (true);
 CREATE POLICY own ON events TO ivy_app
     USING (merchant_id = current_merchant() AND livemode = current_livemode());
 CREATE POLICY own ON outbox TO ivy_app

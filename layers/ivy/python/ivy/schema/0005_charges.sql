@@ -96,7 +96,10 @@ CREATE POLICY every ON charges FOR SELECT TO ivy_jobs, ivy_read USING (true);
 CREATE POLICY every ON attempts FOR SELECT TO ivy_jobs, ivy_read USING (true);
 
 GRANT SELECT ON charge_transitions TO ivy_app, ivy_jobs, ivy_read;
-GRANT SELECT, INSERT ON charges TO ivy_app;
+GRANT SELECT ON charges TO ivy_app;
+-- not what the acquirer decides: a charge begins without an outcome
+GRANT INSERT (merchant_id, livemode, id, amount, created_at, currency, status, payment_method,
+              description, statement_descriptor, metadata) ON charges TO ivy_app;
 GRANT UPDATE (status, version, amount_captured, fee, available_on, ledger_transaction,
               failure_code, decline_code) ON charges TO ivy_app;
 GRANT SELECT, INSERT ON attempts TO ivy_app;
