@@ -64,9 +64,15 @@ class Home:
         return self.path / "run" / f"{name}.json"
 
     def create(self) -> None:
-        """Make the directories that everything else expects."""
-        for folder in (self.path, self.path / "logs", self.path / "run", self.emulator):
-            folder.mkdir(parents=True, exist_ok=True)
+        """Make the directories that everything else expects.
+
+        Logs show the demo merchant's keys, and the emulator saves its secrets as plain JSON: both
+        are their owner's only. The home itself stays open to the account that runs PostgreSQL.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        for folder in (self.path / "logs", self.path / "run", self.emulator):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o700)
 
     def read(self, name: str) -> dict[str, Any]:
         """Return one of the home's JSON records, empty when there is none."""

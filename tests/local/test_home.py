@@ -34,6 +34,15 @@ def test_secrets_are_made_once_and_private(home: Home) -> None:
     assert stat.S_IMODE((home.path / "secrets.json").stat().st_mode) == 0o600
 
 
+def test_what_the_processes_write_is_private_too(tmp_path: Path) -> None:
+    """Logs show keys and the emulator's state holds passwords, whatever an older start left."""
+    home = Home(tmp_path / "home")
+    (home.path / "logs").mkdir(parents=True, mode=0o755)
+    home.create()
+    for folder in (home.emulator, home.path / "logs", home.path / "run"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
 def test_a_secret_added_later_leaves_the_others_alone(home: Home) -> None:
     home.write("secrets", {"postgres": "kept"})
     assert home.secrets()["postgres"] == "kept"
