@@ -179,3 +179,56 @@ def test_an_answer_is_never_rewritten(deployed: Platform, ada: Account) -> None:
         kept = connection.execute("SELECT body FROM idempotency_keys").fetchall()
         assert (given.body,) in kept
         assert connection.execute("UPDATE idempotency_keys SET body = 'other'").rowcount == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointer"),
+    [
+        ({"allowed_ips": ["203.0.113.7"]}, "/expires_at"),
+        ({"expires_at": "2999-01-02T00:00:00Z", "allowed_ips": ["203.0.113.7"]}, "/expires_at"),
+        ({"expires_at": "2998-01-01T00:00:00Z"}, "/allowed_ips"),
+        ({"expires_at": "2998-01-01T00:00:00Z", "allowed_ips": ["203.0.0.0/8"]}, "/allowed_ips"),
+        ({"expires_at": "2998-01-01T00:00:00Z", "allowed_ips": ["2001:db8::1"]}, "/allowed_ips"),
+        ({"expires_at": "2998-01-01T00:00:00Z", "allowed_ips": ["203.0.113.7"]}, None),
+    ],
+)
+def test_a_key_makes_no_key_that_may_more(
+    deployed: Platform, ada: Account, asked: dict[str, Any], pointer: str | None
+) -> None:
+    bounds = {"expires_at": "2999-01-01T00:00:00Z", "allowed_ips": ["203.0.113.0/24", "127.0.0.1"]}
+    maker = deployed.request(
+        create_key.handler, {"name": "bounded"} | bounds, bearer=ada.access_token
+    ).json()["secret"]
+    answer = deployed.request(create_key.handler, {"name": "made"} | asked, bearer=maker)
+    if pointer is None:
+        assert answer.status == create_key.handler.status, answer.body
+    else:
+        assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def test_a_removed_member_cannot_charge_any_more(platform: Platform) -> None:
+    ada = platform.open_account()
+    platform.principal(ada.access_token)
+    with platform.store.superuser() as connection:
+        connection.execute("DELETE FROM members")
+    refused = platform.request(
+        create.handler, CHARGE, bearer=ada.access_token, headers={"Idempotency-Key": "late"}
+    )
+    assert (refused.status, refused.code) == (401, "credential_invalid")
+
+
+def test_a_mode_that_does_not_exist_is_not_taken_for_test(deployed: Platform, ada: Account) -> None:
+    refused = deployed.request(
+        list_keys.handler, bearer=ada.access_token, headers={"Ivy-Mode": "production"}
+    )
+    assert (refused.status, refused.json()["param"]) == (422, "Ivy-Mode")
+
+
+def test_a_dotless_i_is_no_letter_of_a_currency(deployed: Platform, ada: Account) -> None:
+    refused = deployed.request(
+        create.handler,
+        CHARGE | {"currency": "\N{LATIN SMALL LETTER DOTLESS I}dr"},
+        bearer=ada.secret_key,
+        headers={"Idempotency-Key": "dotless"},
+    )
+    assert refused.status == 422

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from collections.abc import Iterator
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -91,19 +93,17 @@ def create(tx: Transaction, caller: Caller, new: NewApiKey) -> CreatedApiKey:
     Raises:
         CredentialInvalid: The caller's own key has been revoked or has expired: a key must not
             outlive its revocation as another key.
-        RequestInvalid: A publishable key with scopes, or an expiry in the past.
+        RequestInvalid: A publishable key with scopes, an expiry in the past, or a key that may more
+            than the key that asks for it.
         ScopeMissing: A scope that the caller does not have.
     """
     check_standing(tx, caller)
     at = ids.now()
     scopes = _scopes(caller, new)
-    if new.expires_at is not None and new.expires_at <= at:
-        wrong = FieldError("/expires_at", "in_the_past", "must be in the future")
-        raise errors.RequestInvalid(fields=(wrong,))
+    wrong = [*_in_the_past(new, at), *_wider_than_its_maker(tx, caller, new)]
+    if wrong:
+        raise errors.RequestInvalid(fields=tuple(wrong))
     livemode = new.mode == "live"
-    if caller.user is None and livemode != caller.tenant.livemode:
-        wrong = FieldError("/mode", "not_allowed", "a key can only make keys of its own mode")
-        raise errors.RequestInvalid(fields=(wrong,))
     key = credentials.new_api_key(new.kind, livemode=livemode)
     created = CreatedApiKey(
         id=ids.new(at),
@@ -136,6 +136,37 @@ def create(tx: Transaction, caller: Caller, new: NewApiKey) -> CreatedApiKey:
         expires_at=new.expires_at,
     )
     return created
+
+
+def _in_the_past(new: NewApiKey, at: datetime) -> Iterator[FieldError]:
+    if new.expires_at is not None and new.expires_at <= at:
+        yield FieldError("/expires_at", "in_the_past", "must be in the future")
+
+
+def _wider_than_its_maker(tx: Transaction, caller: Caller, new: NewApiKey) -> Iterator[FieldError]:
+    """Yield what a key asks for a new key that it does not have itself: mode, time, networks."""
+    if caller.credential is None:
+        return
+    if (new.mode == "live") != caller.tenant.livemode:
+        yield FieldError("/mode", "not_allowed", "a key can only make keys of its own mode")
+    own = tx.row(ApiKey, _SELECT + " WHERE id = %(id)s", id=caller.credential)
+    if own is None:
+        raise errors.CredentialInvalid
+    if own.expires_at is not None and (new.expires_at is None or new.expires_at > own.expires_at):
+        yield FieldError("/expires_at", "not_allowed", "must not outlive the key that makes it")
+    inside = all(
+        any(_within(wanted, network) for network in own.allowed_ips) for wanted in new.allowed_ips
+    )
+    if own.allowed_ips and not (new.allowed_ips and inside):
+        detail = "must lie within the networks of the key that makes it"
+        yield FieldError("/allowed_ips", "not_allowed", detail)
+
+
+def _within(wanted: str, network: str) -> bool:
+    inner, outer = ip_network(wanted), ip_network(network)
+    if isinstance(inner, IPv4Network):
+        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
 
 
 def _scopes(caller: Caller, new: NewApiKey) -> list[str]:
@@ -201,20 +232,21 @@ def revoke(tx: Transaction, caller: Caller, key_id: UUID) -> ApiKey:
 
 
 def check_standing(tx: Transaction, caller: Caller) -> None:
-    """Refuse a key that was revoked or has expired since the authoriser looked.
+    """Refuse whoever has lost the right to act since the authoriser looked.
 
     Raises:
-        CredentialInvalid: It must not change anything any more.
+        CredentialInvalid: The key was revoked or has expired, or the person is no member any more.
     """
-    if caller.credential is None:
-        return
     valid = tx.value(
-        "SELECT true FROM api_keys WHERE id = %(id)s AND revoked_at IS NULL"
-        " AND (expires_at IS NULL OR expires_at > now())",
-        id=caller.credential,
+        "SELECT EXISTS (SELECT FROM api_keys WHERE id = %(key)s AND revoked_at IS NULL"
+        " AND (expires_at IS NULL OR expires_at > now()))"
+        " OR EXISTS (SELECT FROM members WHERE user_id = %(user)s"
+        " AND merchant_id = current_merchant())",
+        key=caller.credential,
+        user=caller.user,
     )
     if not valid:
-        raise errors.CredentialInvalid("This key has been revoked or has expired.")
+        raise errors.CredentialInvalid("This credential has been revoked or has expired.")
 
 
 _COLUMNS = """

@@ -87,6 +87,8 @@ def _apply_one(connection: psycopg.Connection[Any], migration: Migration) -> boo
             return False
         try:
             connection.execute("SET LOCAL search_path = ivy")
+            # Waiting for a busy table blocks everybody behind us: rather fail, and run again.
+            connection.execute("SET LOCAL lock_timeout = '5s'")
             connection.execute(migration.text)
         except psycopg.Error as error:
             raise MigrationError(f"{migration.name} failed: {error}") from error

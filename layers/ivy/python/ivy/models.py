@@ -68,7 +68,7 @@ Metadata = Annotated[
 
 
 def _known_currency(code: object) -> str:
-    upper = code.upper() if isinstance(code, str) else ""
+    upper = code.upper() if isinstance(code, str) and code.isascii() else ""
     if upper not in money.currencies():
         raise PydanticCustomError("currency", "must be an active ISO 4217 currency code")
     return upper

@@ -43,6 +43,7 @@ CREATE TABLE charges (
     CONSTRAINT failed_means_why CHECK ((status = 'failed') = (failure_code IS NOT NULL))
 );
 CREATE INDEX charges_pending ON charges (created_at) WHERE status = 'pending';
+CREATE INDEX charges_failed ON charges (merchant_id, livemode, id) WHERE status = 'failed';
 
 -- A change of state is legal when the table above lists it, adds one to the version, and leaves
 -- what was agreed alone. Everything else is refused here, whatever the program does.

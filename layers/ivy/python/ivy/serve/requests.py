@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 256 * 1024
 MAX_DEPTH = 20
 MODE_HEADER = "ivy-mode"
+MODES = ("test", "live")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def check(route: Route, incoming: Incoming) -> None:
 
     Raises:
         BodyTooLarge, CredentialMissing, AddressRefused, ScopeMissing, MediaTypeUnsupported,
-        BodyMalformed, IdempotencyKeyMissing, IdempotencyKeyInvalid.
+        RequestInvalid, BodyMalformed, IdempotencyKeyMissing, IdempotencyKeyInvalid.
     """
     if len(incoming.body) > MAX_BODY_BYTES:
         raise errors.BodyTooLarge
@@ -104,6 +105,8 @@ def check(route: Route, incoming: Incoming) -> None:
             raise errors.AddressRefused(f"{incoming.source_ip} is not on the key's allow-list.")
         if route.scope is not None:
             caller.demand(route.scope)
+        if caller.user and incoming.headers.get(MODE_HEADER, "test").lower() not in MODES:
+            raise errors.RequestInvalid("Ivy-Mode must be test or live.", param="Ivy-Mode")
     if incoming.body:
         media_type = incoming.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
