@@ -75,16 +75,18 @@ def test_many_random_deaths(new_world: NewWorld) -> None:
     chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
     died: Counter[str] = Counter()
     charged = 0
-    while died.total() < wanted:
-        with new_world() as world:
-            keys = _story(world, chance, min(STORY, wanted - died.total()))
-            assert world.charges() == len(keys), f"IVY_SEED={seed}"
-            # a message whose consumer died each time is dead too; its promise was kept by another
-            dead = world.platform.messages(dead=True)
-            assert world.broken_when_drained(poison=dead) == {}, f"IVY_SEED={seed}"
-            died += world.deaths
-            charged += len(keys)
-    print(f"\nIVY_SEED={seed}: {died.total()} deaths at {len(died)} points, {charged} charges")  # noqa: T201 - the record of the run
+    try:
+        while died.total() < wanted:
+            with new_world() as world:
+                keys = _story(world, chance, min(STORY, wanted - died.total()))
+                assert world.charges() == len(keys)
+                # a message whose consumer always died is dead too; another kept its promise
+                dead = world.platform.messages(dead=True)
+                assert world.broken_when_drained(poison=dead) == {}
+                died += world.deaths
+                charged += len(keys)
+    finally:
+        print(f"\nIVY_SEED={seed}: {died.total()} deaths at {len(died)} points, {charged} charges")  # noqa: T201 - the record of the run
 
 
 def _story(world: World, chance: random.Random, deaths: int) -> set[tuple[int, str]]:

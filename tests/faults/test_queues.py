@@ -70,12 +70,14 @@ def test_any_number_and_order_of_deliveries_decides_each_charge_once(new_world: 
     seed = int(os.environ.get("IVY_SEED", random.SystemRandom().randrange(2**32)))
     chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
     delivered = 0
-    while delivered < DELIVERIES:
-        with new_world() as world:
-            delivered += _deliver_in_any_order(world, chance)
-            assert world.charges() == CHARGES_PER_ROUND, f"IVY_SEED={seed}"
-            assert world.broken_when_drained() == {}, f"IVY_SEED={seed}"
-    print(f"\nIVY_SEED={seed}: {delivered} deliveries")  # noqa: T201 - the record of the run
+    try:
+        while delivered < DELIVERIES:
+            with new_world() as world:
+                delivered += _deliver_in_any_order(world, chance)
+                assert world.charges() == CHARGES_PER_ROUND
+                assert world.broken_when_drained() == {}
+    finally:
+        print(f"\nIVY_SEED={seed}: {delivered} deliveries")  # noqa: T201 - the record of the run
 
 
 def _deliver_in_any_order(world: World, chance: random.Random) -> int:
