@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from local.errors import LocalError
 from local.home import PREFIX, PROJECT
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Watcher:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._declared = declarations()
+        self._owed: set[Path] = set()
 
     def start(self) -> None:
         """Begin watching."""
@@ -73,6 +75,8 @@ class Watcher:
     def _apply(self, changed: set[Path]) -> None:
         """Do the least that makes the running functions equal the working tree."""
         began = time.monotonic()
+        changed = self._owed = self._owed | changed  # with what an earlier save left undone
+        parse(changed)
         what = ", ".join(sorted(str(path.relative_to(PROJECT)) for path in changed))
         declared = declarations()
         if declared != self._declared or any(INFRA in path.parents for path in changed):
@@ -86,6 +90,7 @@ class Watcher:
                 self._updater.package()
             if any(path.suffix == ".sql" for path in changed):
                 self._stack.migrate()
+        self._owed = set()
         self._progress.say(f"✓ {what} updated in {time.monotonic() - began:.1f} s")
 
 
@@ -190,6 +195,22 @@ def declaration(source: str) -> str:
         ):
             found.append(ast.unparse(node.value))
     return json.dumps(found)
+
+
+def parse(changed: set[Path]) -> None:
+    """Refuse files that are not Python at this moment; what runs goes on running.
+
+    Raises:
+        LocalError: One of them does not parse; the message says which, where and why.
+    """
+    for path in sorted(changed):
+        if path.suffix != ".py" or not path.exists():
+            continue
+        try:
+            ast.parse(path.read_text())
+        except SyntaxError as error:
+            place = f"{path.relative_to(PROJECT)}:{error.lineno}"
+            raise LocalError(f"{place}: {error.msg}") from error
 
 
 def _layers(function: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 
 from infra import layers
 from local import watch
+from local.errors import LocalError
 from local.home import Home
 from local.stack import invoke
 from local.watch import Updater, Watcher, declaration, function_name
@@ -192,6 +193,25 @@ def test_a_body_is_swapped_and_a_declaration_deployed(
     new.write_text(HANDLER % "new")
     watcher._apply({new})
     assert told.asked == ["✓", "…", "redeploy", "✓"]
+
+
+def test_a_file_that_does_not_parse_waits_with_what_was_saved_beside_it(
+    aws: Aws, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher, told = watched(aws, project, monkeypatch)
+    broken = project / "package" / "money.py"
+    broken.parent.mkdir()
+    broken.write_text("ONE = 1\ndef two(:\n")
+    with pytest.raises(LocalError, match=r"^package/money\.py:2: invalid syntax$"):
+        watcher._apply({edit(project, "second"), broken})
+    assert told.asked == []
+    assert said(aws)["said"] == "first"
+
+    use_layer(monkeypatch, project, 2)
+    broken.write_text("ONE = 1\n")
+    watcher._apply({broken})
+    assert told.asked == ["✓"]
+    assert said(aws) == {"said": "second", "answer": 2}
 
 
 def test_schema_and_templates_do_what_they_need(
