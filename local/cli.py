@@ -49,9 +49,10 @@ def status(
 ) -> None:
     """Say what runs and where; exit code 1 when not everything answers."""
     from local import report  # noqa: PLC0415 - each command loads what it needs
+    from local.home import typed  # noqa: PLC0415 - same
 
     state = report.status(_home())
-    print(report.as_json(state) if as_json else report.as_text(state))  # noqa: T201 - same
+    print(report.as_json(state) if as_json else typed(report.as_text(state)))  # noqa: T201 - same
     raise typer.Exit(0 if state["running"] else 1)
 
 
@@ -122,10 +123,11 @@ def key(
 def doctor() -> None:
     """Check every prerequisite and name the exact fix of each that fails."""
     from local import doctor as checks  # noqa: PLC0415 - each command loads what it needs
+    from local.home import typed  # noqa: PLC0415 - same
 
     findings = checks.examine(_home())
     for finding in findings:
-        print(finding.line())  # noqa: T201 - a command's answer
+        print(typed(finding.line()))  # noqa: T201 - a command's answer
     raise typer.Exit(1 if any(finding.fix for finding in findings) else 0)
 
 
@@ -153,11 +155,12 @@ class _explained:  # noqa: N801 - reads as a statement
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         from local.errors import LocalError  # noqa: PLC0415 - each command loads what it needs
+        from local.home import typed  # noqa: PLC0415 - same
 
         if isinstance(error, LocalError):
             print(f"\n{error}", file=sys.stderr)  # noqa: T201 - a command's answer
             if error.fix:
-                print(f"→ {error.fix}", file=sys.stderr)  # noqa: T201 - same
+                print(f"→ {typed(error.fix)}", file=sys.stderr)  # noqa: T201 - same
             raise typer.Exit(1) from error
 
 

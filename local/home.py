@@ -8,8 +8,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
+import shutil
 import socket
+import sys
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,8 @@ PREFIX = "ivy"
 PREFERRED_PORTS = {"front": 8000, "emulator": 4566, "postgres": 15432}
 NEIGHBOURS = 20
 """How many ports above a taken one are tried before the system chooses."""
+
+COMMAND = re.compile(r"(?<![\w./])ivy(?= (?:up|down|status|key|logs|invoke|psql|doctor)\b)")
 
 ROLES = ("postgres", "ivy_owner", "ivy_app", "ivy_jobs", "ivy_read")
 PASSWORD_BYTES = 24
@@ -124,6 +129,20 @@ class Home:
             handle.close()
             return None
         return handle
+
+
+def command() -> str:
+    """Return how a shell in the project runs ``ivy``: by name only when its PATH leads here."""
+    ours = Path(sys.prefix) / "bin" / "ivy"
+    found = shutil.which("ivy")
+    if found and ours.exists() and ours.samefile(found):
+        return "ivy"
+    return str(ours.relative_to(PROJECT) if ours.is_relative_to(PROJECT) else ours)
+
+
+def typed(text: str) -> str:
+    """Return a text whose ``ivy`` commands can be typed as they stand."""
+    return COMMAND.sub(lambda _: command(), text)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from local import leftovers, processes
 from local.errors import LocalError
-from local.home import PROJECT, Home
+from local.home import PROJECT, Home, command
 from local.progress import Progress
 from local.stack import LocalStack
 
@@ -169,5 +169,6 @@ curl -s {facts["api"]}/charges \\
   -H 'Content-Type: application/json' \\
   -d '{{"amount": 10000, "currency": "USD", "payment_method": "tok_visa"}}'
 
-  See its ledger rows: ivy psql -c 'SELECT * FROM entries'     Stop: Ctrl-C, or ivy down
+  See its ledger rows: {command()} psql -c 'SELECT * FROM entries'
+  Stop: Ctrl-C, or {command()} down
 """

@@ -17,7 +17,7 @@ from local.deployer import Deployer, Stack, stacks
 from local.emulator import Emulator, answers
 from local.errors import LocalError
 from local.gateway import API, Front, FrontServer
-from local.home import PREFIX, ROLES, free_port, port_taken
+from local.home import PREFERRED_PORTS, PREFIX, ROLES, command, free_port, port_taken
 from local.postgres import DATABASE, Postgres
 from local.seed import Api, ensure_merchant
 from local.vault import Vault, contents
@@ -273,6 +273,8 @@ class LocalStack:
             self._on_free_port("front", start)
             self.front = front
             step.note = f"http://localhost:{front.port}"
+            if front.port != (usual := PREFERRED_PORTS["front"]):
+                step.note += f" in place of {usual}"
         return Api(f"http://127.0.0.1:{front.port}{API}")
 
     def _seed(self, api: Api) -> dict[str, str]:
@@ -291,6 +293,7 @@ class LocalStack:
             "address": address,
             "emulator": self.aws.endpoint,
             "home": str(self.home.path),
+            "ivy": command(),
         }
         return {
             "api": f"{address}{API}",

@@ -24,6 +24,7 @@ FACTS = {
     "password": "shown",
     "emulator": "http://127.0.0.1:2",
     "home": "/home",
+    "ivy": ".venv/bin/ivy",
 }
 
 

@@ -4,11 +4,12 @@ import json
 import os
 import socket
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
-from local.home import PROJECT, Home, free_port, port_taken, write_private
+from local.home import PROJECT, Home, free_port, port_taken, typed, write_private
 
 
 @pytest.fixture
@@ -74,6 +75,24 @@ def test_a_taken_port_is_replaced_and_the_choice_kept(home: Home) -> None:
         assert chosen != taken
         assert port_taken(taken)
     assert home.ports()["front"] == chosen
+
+
+def test_commands_are_spelled_as_this_shell_can_run_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "`ivy up` starts Ivy; ivy logs postgres, not /x/ivy up nor ivy grows"
+    ours = tmp_path / "bin" / "ivy"
+    ours.parent.mkdir()
+    ours.touch(mode=0o755)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("PATH", str(ours.parent))
+    assert typed(text) == text
+
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert typed(text) == text.replace("`ivy", f"`{ours}").replace("; ivy", f"; {ours}")
+
+    monkeypatch.setattr(sys, "prefix", str(PROJECT / ".venv"))
+    assert typed("ivy down") == ".venv/bin/ivy down"
 
 
 def test_a_free_port_is_near_the_preferred_one() -> None:
