@@ -38,11 +38,11 @@ _WITH_KEY = (
 )
 
 _DESCRIPTION = """\
-Every charge, fee, refund, settlement and payout is a balanced, dated, provable ledger entry.
+Every charge and fee is a balanced, dated, provable ledger entry.
 
 **Money** is an integer of minor units with an ISO 4217 currency: `10000` `USD` is 100.00.
 **Times** are RFC 3339 in UTC. **Unknown fields** are refused. **Errors** are
-`application/problem+json` with a stable `code`; every answer carries a `Request-Id`.
+`application/problem+json` with a stable [`code`](docs/errors); every answer carries a `Request-Id`.
 
 Send `Authorization: Bearer <key or access token>`. A key carries its mode; with an access token
 choose it by `Ivy-Mode: test` or `live`. A `POST` that moves money needs an `Idempotency-Key`:
