@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from local.home import PROJECT, port_taken
+from local.home import PROJECT, command, port_taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,7 +157,7 @@ def test_killing_the_command_leaves_nothing_that_cannot_be_repaired(homes: list[
     doctor = ivy(home, "doctor")
     assert doctor.returncode == 1
     assert "left the emulator running" in doctor.stdout
-    assert "→ ivy down" in doctor.stdout
+    assert f"→ {command()} down" in doctor.stdout
 
     again = ivy(home, "up", "--detach")
     assert again.returncode == 0, again.stdout + again.stderr
