@@ -62,7 +62,7 @@ deploy: $(READY) ## Deploy to the AWS account of the current credentials
 clean: ## Stop the stack; remove its data, the builds and .venv
 	@if [ -x $(BIN)/ivy ]; then $(BIN)/ivy down; fi
 	rm -rf "$${IVY_HOME:-.ivy}" build cdk.out .coverage .coverage.* .hypothesis .pytest_cache \
-		.mypy_cache .ruff_cache .import_linter_cache .venv
+		.mypy_cache .ruff_cache .grimp_cache .import_linter_cache .venv
 
 # One environment, made from hashed locks; made again only when a lock changes.
 $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml

@@ -68,7 +68,7 @@ def _answer(problem: type[errors.Problem]) -> Answer:
                 "type": f"/{STAGE}/v1/docs/errors#{problem.code}",
                 "title": problem.title,
                 "status": problem.status,
-                "detail": problem.title,
+                "detail": problem.documentation(),
                 "code": problem.code,
                 "request_id": REQUEST_ID,
                 "retryable": problem.retryable,

@@ -37,11 +37,16 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word for what an HTTP AP
         fields: tuple[FieldError, ...] = (),
         retry_after_seconds: int | None = None,
     ) -> None:
-        super().__init__(detail or self.title)
-        self.detail = detail or self.title
+        self.detail = detail or self.documentation()
+        super().__init__(self.detail)
         self.param = param
         self.fields = fields
         self.retry_after_seconds = retry_after_seconds
+
+    @classmethod
+    def documentation(cls) -> str:
+        """Return the docstring in one line of plain text: what it means and what to do."""
+        return " ".join((cls.__doc__ or "").replace("``", "").split())
 
     @classmethod
     def every(cls) -> Iterator[type[Problem]]:

@@ -200,7 +200,7 @@ def _example(problem: type[Problem]) -> dict[str, Any]:
             "type": f"/api/v1/docs/errors#{problem.code}",
             "title": problem.title,
             "status": problem.status,
-            "detail": problem.title,
+            "detail": problem.documentation(),
             "instance": "/api/v1/charges",
             "code": problem.code,
             "request_id": "6f1c1ce2-41f4-4e35-9d4c-5a6cf2a3a0d1",
