@@ -42,8 +42,9 @@ def test_statuses_are_those_of_the_contract() -> None:
     }
 
 
-def test_a_problem_without_words_says_its_title() -> None:
+def test_a_problem_without_words_says_what_its_documentation_says() -> None:
     plain = errors.Unavailable()
-    assert plain.detail == str(plain) == plain.title
+    said = "A part we depend on did not answer in time. Retry with the same Idempotency-Key."
+    assert plain.detail == str(plain) == said
     told = errors.Unavailable("Soon.", retry_after_seconds=2)
     assert (told.detail, told.retry_after_seconds) == ("Soon.", 2)
