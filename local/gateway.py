@@ -118,7 +118,7 @@ class Front:
                 502,
                 "gateway_unreachable",
                 "The local API gateway does not answer",
-                "The emulator behind this address is not running; `ivy status` tells more.",
+                "The emulator is not running, or too busy; `ivy status` tells which.",
                 retryable=True,
             )
 

@@ -16,8 +16,6 @@ from ivy.database import Tenant, Transaction
 from ivy.errors import FieldError
 from ivy.models import Input, Object, ShortText, Text, Time, example
 
-MAX_ACCOUNTS_PER_PERSON = 100
-
 MAX_EMAIL_LENGTH = 254
 
 
