@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.aws import ACCOUNT, REGION
 from local.errors import LocalError
+from local.shared_layers import is_layer, link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,13 +64,19 @@ class Stack:
 
 
 class Deployer:
-    """Brings the stacks of an assembly into an emulator, each only when it changed."""
+    """Brings the stacks of an assembly into an emulator, each only when it changed.
 
-    def __init__(self, aws: Aws) -> None:
+    Args:
+        aws: The emulator.
+        layers: Where layers are unpacked for all workers; None to hand them over as they are.
+    """
+
+    def __init__(self, aws: Aws, layers: Path | None = None) -> None:
         self._cloudformation = aws.client("cloudformation")
         self._s3 = aws.client("s3")
         self._ssm = aws.client("ssm")
         self._aws = aws
+        self._layers = layers
         self._prepared: set[str] = set()
 
     def deployed(self, stack: Stack) -> bool:
@@ -148,6 +155,7 @@ class Deployer:
             self._s3.head_object(Bucket=asset.bucket, Key=asset.key)
         except ClientError:
             body = zipped(asset.source) if asset.packaging == "zip" else asset.source.read_bytes()
+            body = link(body, self._layers) if is_layer(body) else body
             self._s3.put_object(Bucket=asset.bucket, Key=asset.key, Body=body)
 
     def _bootstrap(self, stack: Stack) -> None:

@@ -36,7 +36,17 @@ PAGE = Path(__file__).parent / "pages" / "start.html"
 READ_SECONDS = 35.0
 """Above the gateway's own 29 s, so that its answer arrives before we give up."""
 
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 15.0
+UNREACHABLE = (
+    "gateway_unreachable",
+    "The local API gateway does not answer",
+    "The emulator is not running, or too busy to accept a connection; `ivy status` tells which.",
+)
+TOO_SLOW = (
+    "gateway_timeout",
+    "The local API gateway took too long",
+    f"No answer within {READ_SECONDS:.0f} s. Repeat the request with the same Idempotency-Key.",
+)
 MAX_CONNECTIONS = 100
 IDLE_SECONDS = 30.0
 START_SECONDS = 10.0
@@ -110,17 +120,14 @@ class Front:
                 async for part in answer.aiter_stream():
                     await send({"type": "http.response.body", "body": part, "more_body": True})
                 await send({"type": "http.response.body", "body": b""})
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
+        except httpcore.ReadTimeout:
             if started:
                 raise  # the client sees a broken answer, never a whole one that is not
-            await _problem(
-                send,
-                502,
-                "gateway_unreachable",
-                "The local API gateway does not answer",
-                "The emulator is not running, or too busy; `ivy status` tells which.",
-                retryable=True,
-            )
+            await _problem(send, 504, *TOO_SLOW, retryable=True)
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
+            if started:
+                raise
+            await _problem(send, 502, *UNREACHABLE, retryable=True)
 
     def _target(self, scope: Message) -> httpcore.URL:
         """The same path below the stage, escapes and query untouched."""

@@ -60,6 +60,11 @@ class Home:
         """State, objects, interpreter and temporary files of the emulator."""
         return self.path / "emulator"
 
+    @property
+    def layers(self) -> Path:
+        """Layers, unpacked once for all workers of the emulator."""
+        return self.emulator / "layers"
+
     def log(self, name: str) -> Path:
         """Return the log file of one process: ``ivy``, ``emulator`` or ``postgres``."""
         return self.path / "logs" / f"{name}.log"

@@ -77,6 +77,7 @@ class LocalStack:
         self.progress = progress
         self.outside = Outside.read()
         self.facts: dict[str, Any] = {}
+        self.layers = None if self.outside.endpoint else home.layers
         self._ports: dict[str, int] = {}
         self._lock: IO[str] | None = None
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="start")
@@ -126,7 +127,7 @@ class LocalStack:
     def _deploy(self, found: list[Stack]) -> None:
         """Bring the stacks, the secrets and hot-swapped code up to what the working tree says."""
         with self.progress.step("Deploy the stacks") as step:
-            deployer = Deployer(self.aws)
+            deployer = Deployer(self.aws, self.layers)
             vault = Vault(self.aws, self._secrets())
             changed, filled = 0, False
             for stack in found:
@@ -134,7 +135,7 @@ class LocalStack:
                 filled |= vault.fill()
             if filled:
                 vault.restart_readers()
-            Updater(self.aws, self.home).repeat()
+            Updater(self.aws, self.home, self.layers).repeat()
             gaps.expire_items(self.aws, found)
             step.note = f"{changed} of {len(found)} changed" if changed else "unchanged"
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.errors import LocalError
 from local.home import PREFIX, PROJECT
+from local.shared_layers import link
 
 if TYPE_CHECKING:
     from local.aws import Aws
@@ -42,7 +43,7 @@ class Watcher:
     def __init__(self, stack: LocalStack, progress: Progress) -> None:
         self._stack = stack
         self._progress = progress
-        self._updater = Updater(stack.aws, stack.home)
+        self._updater = Updater(stack.aws, stack.home, stack.layers)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._declared = declarations()
@@ -101,9 +102,10 @@ class Updater:
     would leave them in place, so the next start repeats them from the files of that moment.
     """
 
-    def __init__(self, aws: Aws, home: Home) -> None:
+    def __init__(self, aws: Aws, home: Home, layers: Path | None = None) -> None:
         self._lambda = aws.client("lambda")
         self._home = home
+        self._layers = layers
 
     def function(self, path: Path) -> None:
         """Make a file the code of its function."""
@@ -122,7 +124,7 @@ class Updater:
         """Publish the ``ivy`` package as a new layer version and let every function use it."""
         from infra import layers  # noqa: PLC0415 - only when something changed
 
-        code = layers.build("local")[LAYER].archive.read_bytes()
+        code = link(layers.build("local")[LAYER].archive.read_bytes(), self._layers)
         functions = self._functions()
         used = {arn for function in functions for arn in _layers(function) if _is_ivy(arn)}
         if {self._held(arn) for arn in used} != {_sha256(code)}:

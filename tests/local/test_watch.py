@@ -160,6 +160,7 @@ class Told:
     def __init__(self, aws: Aws, home: Home) -> None:
         self.aws = aws
         self.home = home
+        self.layers = None
         self.asked: list[str] = []
 
     def redeploy(self) -> None:
