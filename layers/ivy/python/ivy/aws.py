@@ -7,10 +7,12 @@ from typing import Any
 
 CONNECT_SECONDS = 1
 READ_SECONDS = 3
-READ_SECONDS_OF = {"dynamodb": 1}
-"""A hanging front costs its caller this, twice, before Postgres decides without it."""
+READ_SECONDS_OF = {"dynamodb": 1, "lambda": 4}
+"""A hanging front costs its caller the first, twice, before Postgres decides without it."""
 
 ATTEMPTS = 2
+ATTEMPTS_OF = {"lambda": 1}
+"""A connector that did not answer may have acted: it is looked up before it is asked again."""
 
 
 @cache
@@ -23,6 +25,6 @@ def client(service: str) -> Any:
     limits = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS_OF.get(service, READ_SECONDS),
-        retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+        retries={"total_max_attempts": ATTEMPTS_OF.get(service, ATTEMPTS), "mode": "standard"},
     )
     return connect(service, config=limits)

@@ -29,5 +29,17 @@ class Need(StrEnum):
     CHARGES_QUEUE = "charges_queue"
     """Send to the queue that ``functions/charges/process.py`` consumes."""
 
+    REFUNDS_QUEUE = "refunds_queue"
+    """Send to the queue that ``functions/refunds/process.py`` consumes."""
+
+    DISPUTES_QUEUE = "disputes_queue"
+    """Send to the queue that ``functions/disputes/process.py`` consumes."""
+
+    CONNECTORS = "connectors"
+    """Invoke the functions under ``functions/connectors/``: each stands for an acquirer."""
+
+    ACQUIRER_TABLE = "acquirer_table"
+    """Keep the payments of the simulated acquirer: its own function, and nobody else."""
+
     REFERENCE = "reference"
     """Carry the layer with ``openapi.json`` and the Swagger UI assets."""

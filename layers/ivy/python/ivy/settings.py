@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_MAPPINGS = frozenset({"role_secrets", "connectors"})
+"""Settings that are written as JSON objects."""
+
+
 class SettingsError(RuntimeError):
     """The environment does not say what the function needs; the message is the fix."""
 
@@ -33,6 +37,10 @@ class Settings(BaseModel):
     access_secret: str | None = None
     idempotency_table: str | None = None
     charges_queue_url: str | None = None
+    refunds_queue_url: str | None = None
+    disputes_queue_url: str | None = None
+    connectors: dict[str, str] | None = None
+    acquirer_table: str | None = None
 
     def required(self, name: str) -> Any:
         """Return a setting, or fail with the variable to set and the need that sets it."""
@@ -53,8 +61,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         if environment.get(f"IVY_{name.upper()}")
     }
     try:
-        if "role_secrets" in values:
-            values["role_secrets"] = json.loads(values["role_secrets"])
+        for name in _MAPPINGS & set(values):
+            values[name] = json.loads(values[name])
         return Settings(**values)
     except (ValidationError, json.JSONDecodeError) as error:
         raise SettingsError(f"The IVY_* variables are not usable: {error}") from error

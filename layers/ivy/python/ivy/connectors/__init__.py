@@ -1,61 +1,199 @@
-"""Connectors: how Ivy asks an acquirer to move money.
+"""Connectors: how Ivy asks an acquirer to move money, and hears what it did by itself.
 
-A connector is told our charge id and uses it as its own idempotency key, so asking twice about
-one charge moves money once. It is never called inside an open transaction.
+A connector is told a key of ours for everything it is asked to do, and does it once however often
+it is asked. It is never called inside an open transaction, and it never raises: no answer, or one
+that makes no sense, is ``Unknown``, and whoever asked looks the order up before asking again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Literal, Protocol
 from uuid import UUID
 
-if TYPE_CHECKING:
-    from ivy.money import Currency
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+Operation = Literal["authorize", "capture", "void", "refund", "contest", "concede"]
 
 
-@dataclass(frozen=True, slots=True)
-class Authorization:
-    """What an acquirer is asked: take this amount from this payment method, for this charge."""
+class Message(BaseModel):
+    """Something said between Ivy and a connector."""
 
-    charge_id: UUID
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Order(Message):
+    """One thing an acquirer is asked to do, once.
+
+    Attributes:
+        operation: What to do. ``contest`` and ``concede`` are about a dispute.
+        key: Ours, unique to this order: the connector's idempotency key.
+        account: The merchant and mode, such as ``1001-test``; comes back in notices.
+        charge: The charge that all of this is about.
+        amount_minor: In minor units of ``currency``.
+        payment_method: The token.
+        reference: The acquirer's own name of the payment, or of the dispute; None at first.
+        capture: Whether an authorisation also takes the money.
+        evidence: What the merchant says in a dispute.
+        at: The present, on the merchant's clock.
+    """
+
+    operation: Operation
+    key: str
+    account: str
+    charge: UUID
     amount_minor: int
-    currency: Currency
+    currency: str
     payment_method: str
+    reference: str | None = None
+    capture: bool = True
+    evidence: str | None = None
+    at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Approved:
-    """The acquirer will pay. ``cost_minor`` is what it keeps, in the charge's currency."""
+class Approved(Message):
+    """The acquirer has done it. ``cost_minor`` is what it keeps, in the charge's currency.
 
+    ``expires_at`` is when an authorisation that is not captured lapses.
+    """
+
+    outcome: Literal["approved"] = "approved"
     reference: str
-    cost_minor: int
+    cost_minor: int = 0
+    expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Declined:
-    """The acquirer will not pay.
+class Declined(Message):
+    """The acquirer will not do it.
 
     ``failure_code`` says which kind of failure (``card_declined``, ``processing_error``),
     ``decline_code`` the issuer's reason where there is one.
     """
 
+    outcome: Literal["declined"] = "declined"
     failure_code: str
     decline_code: str | None = None
 
 
-Outcome = Approved | Declined
+class RequiresAction(Message):
+    """The payer must do something first, at ``url``."""
+
+    outcome: Literal["requires_action"] = "requires_action"
+    reference: str
+    url: str
+    until: datetime
+
+
+class Pending(Message):
+    """The acquirer has taken it on and will know more at ``until``."""
+
+    outcome: Literal["pending"] = "pending"
+    reference: str
+    until: datetime
+
+
+class Unknown(Message):
+    """Nobody can say whether it was done: no answer, or one that makes no sense."""
+
+    outcome: Literal["unknown"] = "unknown"
+    reason: str
+
+
+class Missing(Message):
+    """The acquirer never heard of the order: asking for it is safe."""
+
+    outcome: Literal["missing"] = "missing"
+
+
+Outcome = Approved | Declined | RequiresAction | Pending | Unknown | Missing
+"""``Missing`` is only an answer to ``lookup``."""
+
+
+class DisputeOpened(Message):
+    """The payer's bank takes an amount back, and the acquirer has withdrawn it from us."""
+
+    notice: Literal["dispute_opened"] = "dispute_opened"
+    id: str
+    account: str
+    charge: UUID
+    at: datetime
+    dispute: str
+    amount_minor: int
+    reason: str
+    evidence_due_by: datetime
+
+
+class DisputeClosed(Message):
+    """A dispute is decided. If it was won, the acquirer has given the amount back."""
+
+    notice: Literal["dispute_closed"] = "dispute_closed"
+    id: str
+    account: str
+    charge: UUID
+    at: datetime
+    dispute: str
+    won: bool
+
+
+class PaymentReturned(Message):
+    """A bank debit that had succeeded came back: ``code`` is the network's reason (R01)."""
+
+    notice: Literal["payment_returned"] = "payment_returned"
+    id: str
+    account: str
+    charge: UUID
+    at: datetime
+    code: str
+
+
+Notice = DisputeOpened | DisputeClosed | PaymentReturned
+
+OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Annotated[Outcome, Field(discriminator="outcome")])
+NOTICES: TypeAdapter[list[Notice]] = TypeAdapter(
+    list[Annotated[Notice, Field(discriminator="notice")]]
+)
 
 
 class Connector(Protocol):
     """One acquirer."""
 
-    @property
-    def name(self) -> str:
-        """The name that accounts and attempts carry."""
+    def authorize(self, order: Order) -> Outcome:
+        """Ask for the money; with ``capture`` also take it."""
 
-    def accepts(self, payment_method: str) -> bool:
-        """Say whether a token is one of this acquirer's, without asking it."""
+    def capture(self, order: Order) -> Outcome:
+        """Take an authorised amount, or a part of it; the rest is released."""
 
-    def authorize(self, request: Authorization) -> Outcome:
-        """Ask for the money. Asking again with the same charge id returns the same outcome."""
+    def void(self, order: Order) -> Outcome:
+        """Release an authorisation."""
+
+    def refund(self, order: Order) -> Outcome:
+        """Give back a part of what was captured, or all of it."""
+
+    def contest(self, order: Order) -> Outcome:
+        """Hand in the evidence of a dispute."""
+
+    def concede(self, order: Order) -> Outcome:
+        """Give a dispute up."""
+
+    def lookup(self, order: Order) -> Outcome:
+        """Say what became of an order, without doing anything."""
+
+    def notices(self, at: datetime, account: str | None = None) -> list[Notice]:
+        """Return what the acquirer did by itself until ``at`` and nobody acknowledged yet.
+
+        Oldest first; of one account, or of all. Empty when the acquirer does not answer.
+        """
+
+    def acknowledge(self, account: str, notice: str) -> None:
+        """Say that a notice has been recorded for good."""
+
+
+def carry_out(connector: Connector, order: Order, *, asked_before: bool) -> Outcome:
+    """Have an order done. One that may have been done already is looked up first."""
+    if asked_before:
+        found = connector.lookup(order)
+        if not isinstance(found, Missing):
+            return found
+    operation: Callable[[Order], Outcome] = getattr(connector, order.operation)
+    return operation(order)
