@@ -42,10 +42,11 @@ reference: $(READY) ## Write docs/openapi.json and the approved list of routes
 	IVY_APPROVE=1 $(BIN)/pytest --quiet tests/infra/test_routes_listing.py
 
 lock: $(READY) ## Compile the hashed locks from requirements/*.in
-	cd requirements && for lock in uv runtime dev localstack; do \
+	cd requirements && for lock in uv runtime stripe dev localstack; do \
 		../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 			--no-header $$lock.in --output-file $$lock.txt \
-			$$([ $$lock = dev ] && echo "--constraint runtime.txt"); done
+			$$([ $$lock = stripe ] && echo "--no-deps") \
+			$$([ $$lock = dev ] && echo "--constraint runtime.txt --constraint stripe.txt"); done
 
 bench: $(READY) ## Start-up step by step, charges through the gateway, the journal's checks
 	$(BIN)/python bench/startup
