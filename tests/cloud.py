@@ -1,5 +1,8 @@
 """AWS for tests: moto behind a real HTTP endpoint, in a process of its own, that can misbehave.
 
+moto runs no functions, so what is invoked here is answered by the simulated acquirer, on moto's
+DynamoDB: invoking ``<deployment>-connectors-simulated`` uses the table ``<deployment>-acquirer``.
+
 The functions under test talk to it with the boto3 they are deployed with, from any number of
 processes. ``python -m tests.cloud`` serves until its standard input is closed; ``Cloud`` starts
 that process and tells it how to fail.
@@ -14,18 +17,24 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 REGION = "us-east-1"
 CONTROL = "/faults"
+CONNECTOR, ACQUIRER = "-connectors-simulated", "-acquirer"
+_FUNCTIONS = "/2015-03-31/functions/"
 
 Fault = Literal["throttle", "fail", "hang", "lose_answer", "lose_one_answer", "lose_request"]
-"""``throttle`` and ``fail`` answer with an error and do nothing; ``hang`` never answers;
+"""What happens to an operation, such as ``PutItem`` or Lambda's ``Invoke``.
+
+``throttle`` and ``fail`` answer with an error and do nothing; ``hang`` never answers;
 ``lose_answer`` does the work and closes the connection, ``lose_one_answer`` only the first time;
 ``lose_request`` answers well and does nothing, like a record that disappeared."""
 
+_INVOKE = "Lambda.Invoke"
 _HOSTS = {"DynamoDB": "dynamodb", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
 
 
@@ -83,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
             _Handler.moved_on = threading.Event()
             self._reply(http.HTTPStatus.NO_CONTENT, {}, b"")
             return
-        target, _, operation = self.headers["X-Amz-Target"].partition(".")
+        target, _, operation = self.headers.get("X-Amz-Target", _INVOKE).partition(".")
         fault = self.faults.get(operation)
         if fault == "hang":
             self.moved_on.wait()
@@ -97,10 +106,36 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault in ("lose_answer", "lose_one_answer"):
             if fault == "lose_one_answer":
                 del self.faults[operation]
-            self._moto(target, body)
+            self._do(target, body)
             self.close_connection = True
         else:
-            self._reply(*self._moto(target, body))
+            answer = self._do(target, body)
+            if answer is None:
+                self.close_connection = True
+            else:
+                self._reply(*answer)
+
+    def _do(self, target: str, body: bytes) -> tuple[int, dict[str, str], bytes] | None:
+        return self._invoke(body) if target == "Lambda" else self._moto(target, body)
+
+    def _invoke(self, body: bytes) -> tuple[int, dict[str, str], bytes] | None:
+        """Run the simulated acquirer; None where it outlasts whoever invoked it."""
+        from ivy.connectors import simulated  # noqa: PLC0415 - in the serving process only
+
+        name = self.path.removeprefix(_FUNCTIONS).split("/")[0]
+        acquirer = simulated.SimulatedAcquirer(
+            name.removesuffix(CONNECTOR) + ACQUIRER,
+            dynamodb=_OneAtATime(_dynamodb(), self.one_at_a_time),
+            sleep=_not_really_sleep,
+        )
+        try:
+            said = simulated.answer(acquirer, json.loads(body))
+        except _SilentError:
+            return None
+        except Exception as error:  # noqa: BLE001 - what Lambda does with it
+            failed = json.dumps({"errorType": type(error).__name__, "errorMessage": str(error)})
+            return 200, {"X-Amz-Function-Error": "Unhandled"}, failed.encode()
+        return 200, {}, json.dumps(said).encode()
 
     def _moto(self, target: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         import requests  # noqa: PLC0415 - in the serving process only; moto answers it
@@ -126,6 +161,46 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
+
+
+class _SilentError(Exception):
+    """The function sleeps for longer than its caller listens."""
+
+
+def _not_really_sleep(seconds: float) -> None:
+    from ivy import aws  # noqa: PLC0415 - in the serving process only
+
+    if seconds > aws.READ_SECONDS_OF["lambda"]:
+        raise _SilentError
+
+
+@cache
+def _dynamodb() -> Any:
+    """Return a client that moto answers in this process, past every fault."""
+    import boto3  # noqa: PLC0415 - in the serving process only
+
+    host = f"https://{_HOSTS['DynamoDB']}.{REGION}.amazonaws.com"
+    key = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    make: Any = boto3.client
+    return make("dynamodb", region_name=REGION, endpoint_url=host, **key)
+
+
+class _OneAtATime:
+    """A client whose calls wait for each other, because moto's tables are not locked."""
+
+    def __init__(self, client: Any, lock: threading.Lock) -> None:
+        self.exceptions = client.exceptions
+        self._client = client
+        self._lock = lock
+
+    def __getattr__(self, operation: str) -> Any:
+        call = getattr(self._client, operation)
+
+        def alone(**arguments: Any) -> Any:
+            with self._lock:
+                return call(**arguments)
+
+        return alone
 
 
 class _Server(ThreadingHTTPServer):

@@ -13,7 +13,7 @@ from typing import Any
 from ivy import aws, database, faults
 
 KILLED = 137
-SERVICES = ("dynamodb", "secretsmanager", "sqs")
+SERVICES = ("dynamodb", "lambda", "secretsmanager", "sqs")
 _FAILED = 1
 
 

@@ -1,0 +1,198 @@
+"""One deployment for tests: what is deployed, and the environment each function runs in.
+
+A deployment's secrets, its DynamoDB tables and its queues are in a ``Cloud``, its database is in a
+``Store``. Names are its own, so deployments share a cloud without meeting.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+from psycopg.conninfo import conninfo_to_dict
+
+from ivy import aws, database, settings, vault
+from ivy.needs import Need
+from ivy.serve import front
+from ivy.serve.declaration import FUNCTION_TIMEOUT_SECONDS, MAX_RECEIVES
+from tests.cloud import ACQUIRER, CONNECTOR, REGION, Cloud
+
+if TYPE_CHECKING:
+    from tests.conftest import Store
+
+QUEUES = ("charges", "refunds", "disputes")
+
+
+class Environment:
+    """One deployment. Use as a context manager: it owns the process's AWS and IVY variables."""
+
+    def __init__(self, cloud: Cloud, store: Store) -> None:
+        self.cloud = cloud
+        self.store = store
+        self.name = f"{store.name}-{uuid.uuid4().hex[:8]}"
+        self._overrides: dict[str, str] = {}
+        self._entered: dict[str, str] = {}
+        self._before = dict(os.environ)
+        self._clients: dict[str, Any] = {}
+        self._reach()
+        self.queues = {queue: self._make_queue(queue) for queue in QUEUES}
+        self._make_table(self.name)
+        self._make_table(self.name + ACQUIRER, "account", "mailbox")
+        self.put_secret("access", {"pepper": "pepper", "signing_key": "s" * 40})
+        for role in ("ivy_app", "ivy_jobs", "ivy_owner"):
+            self.connect_role(role, store.url(role))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.forget()
+        os.environ.clear()
+        os.environ.update(self._before)
+
+    # -- what is deployed
+
+    def client(self, service: str) -> Any:
+        """Return a client of the test's own, past every fault the functions are given."""
+        if service not in self._clients:
+            make: Any = boto3.client
+            self._clients[service] = make(service, endpoint_url=self.cloud.endpoint)
+        return self._clients[service]
+
+    def put_secret(self, name: str, value: dict[str, str]) -> None:
+        secrets, secret_id = self.client("secretsmanager"), self._secret_id(name)
+        text = json.dumps(value)
+        try:
+            secrets.create_secret(Name=secret_id, SecretString=text)
+        except secrets.exceptions.ResourceExistsException:
+            secrets.put_secret_value(SecretId=secret_id, SecretString=text)
+        vault.read.cache_clear()
+
+    def connect_role(self, role: str, url: str) -> None:
+        """Say where a database role connects, and with which password."""
+        parts = conninfo_to_dict(url)
+        names = {"user": "username", "password": "password", "host": "host", "port": "port"}
+        secret = {name: str(parts[key]) for key, name in names.items()}
+        self.put_secret(role, {**secret, "dbname": str(parts["dbname"])})
+        self.forget()
+
+    def _secret_id(self, name: str) -> str:
+        return f"{self.name}/{name}"
+
+    def _make_queue(self, queue: str) -> str:
+        sqs = self.client("sqs")
+        dead = sqs.create_queue(QueueName=f"{self.name}-{queue}-dead")["QueueUrl"]
+        found = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+        policy = {
+            "deadLetterTargetArn": found["Attributes"]["QueueArn"],
+            "maxReceiveCount": MAX_RECEIVES,
+        }
+        made = sqs.create_queue(
+            QueueName=f"{self.name}-{queue}",
+            Attributes={
+                "VisibilityTimeout": str(6 * FUNCTION_TIMEOUT_SECONDS),
+                "RedrivePolicy": json.dumps(policy),
+            },
+        )
+        return str(made["QueueUrl"])
+
+    def _make_table(self, name: str, *listed_by: str) -> None:
+        """Make a table, and an index on what is due by each of some attributes."""
+        indexes = [
+            {
+                "IndexName": f"due_by_{attribute}",
+                "KeySchema": [
+                    {"AttributeName": attribute, "KeyType": "HASH"},
+                    {"AttributeName": "due", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+            for attribute in listed_by
+        ]
+        keys = {"id", *listed_by, *(["due"] if listed_by else [])}
+        self.client("dynamodb").create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": k, "AttributeType": "S"} for k in sorted(keys)],
+            BillingMode="PAY_PER_REQUEST",
+            **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
+        )
+
+    # -- the environment of a function
+
+    def _reach(self) -> None:
+        os.environ.update(
+            AWS_ENDPOINT_URL=self.cloud.endpoint,
+            AWS_DEFAULT_REGION=REGION,
+            AWS_ACCESS_KEY_ID="test",
+            AWS_SECRET_ACCESS_KEY="test",
+            POWERTOOLS_METRICS_NAMESPACE="Ivy",
+            IVY_TARGET="local",
+        )
+
+    def environment(self, needs: tuple[Need, ...]) -> dict[str, str]:
+        """Return the variables that ``infra/needs.py`` would give."""
+        given = {
+            Need.DATABASE: ("IVY_DATABASE_SECRET", self._secret_id("ivy_app")),
+            Need.DATABASE_JOBS: ("IVY_DATABASE_SECRET", self._secret_id("ivy_jobs")),
+            Need.DATABASE_OWNER: ("IVY_DATABASE_SECRET", self._secret_id("ivy_owner")),
+            Need.ACCESS_SECRET: ("IVY_ACCESS_SECRET", self._secret_id("access")),
+            Need.IDEMPOTENCY_TABLE: ("IVY_IDEMPOTENCY_TABLE", self.name),
+            Need.CHARGES_QUEUE: ("IVY_CHARGES_QUEUE_URL", self.queues["charges"]),
+            Need.REFUNDS_QUEUE: ("IVY_REFUNDS_QUEUE_URL", self.queues["refunds"]),
+            Need.DISPUTES_QUEUE: ("IVY_DISPUTES_QUEUE_URL", self.queues["disputes"]),
+            Need.CONNECTORS: ("IVY_CONNECTORS", json.dumps({"simulated": self.name + CONNECTOR})),
+            Need.ACQUIRER_TABLE: ("IVY_ACQUIRER_TABLE", self.name + ACQUIRER),
+        }
+        return dict(given[need] for need in needs if need in given) | self._overrides
+
+    def enter(self, needs: tuple[Need, ...]) -> None:
+        """Become the execution environment of a function with these needs.
+
+        What a warm environment keeps is kept as long as it would be the same.
+        """
+        wanted = self.environment(needs)
+        if wanted == self._entered:
+            return
+        if self._entered.get("IVY_DATABASE_SECRET") != wanted.get("IVY_DATABASE_SECRET"):
+            self._hang_up()
+        self._leave()
+        os.environ.update(wanted)
+        self._entered = wanted
+        settings.settings.cache_clear()
+
+    def _leave(self) -> None:
+        for name in self._entered:
+            del os.environ[name]
+        self._entered = {}
+
+    def _hang_up(self) -> None:
+        if database.database.cache_info().currsize:
+            database.database().close()
+        database.database.cache_clear()
+
+    def forget(self) -> None:
+        """Make the next invocation a cold start: no connection, client or secret is kept."""
+        self._hang_up()
+        for remembered in (settings.settings, vault.read, aws.client, front._layer):
+            remembered.cache_clear()
+        self._leave()
+
+    def override(self, **variables: str) -> None:
+        """Set exactly these variables for every function from now on, starting cold."""
+        self._overrides = variables
+        self.forget()
+
+    @contextmanager
+    def overriding(self, **variables: str) -> Iterator[None]:
+        """Set variables for every function until the block ends; both ends are cold starts."""
+        self.override(**variables)
+        try:
+            yield
+        finally:
+            self.override()
