@@ -1,26 +1,23 @@
-"""Queue ``charges``: ask the acquirer about a pending charge and write what it decided."""
+"""Queue ``charges``: ask the acquirer about a charge and write what it says."""
 
-import time
-
-from ivy import charges, faults
+from ivy import charge_outcomes, faults, operations
+from ivy.connectors import remote
 from ivy.database import Database
 from ivy.needs import Need
 from ivy.outbox import Task
 from ivy.serve import consumer
 
 
-@consumer("charges", uses=(Need.DATABASE,))
+@consumer("charges", uses=(Need.DATABASE, Need.CONNECTORS))
 def handler(task: Task, database: Database) -> None:
-    """Decide one charge. The acquirer is asked between two transactions, never inside one."""
+    """Take one step. The acquirer is asked between two transactions, never inside one."""
     with database.transaction(task.tenant) as tx:
-        attempt = charges.begin(tx, task)
-    if attempt is None:
+        started = charge_outcomes.begin(tx, task)
+    if started is None:
         return
     faults.point("charge.process.before_connector")
-    started = time.perf_counter()
-    outcome = charges.connector().authorize(attempt.authorization)
-    milliseconds = round((time.perf_counter() - started) * 1000)
+    answer = operations.ask(remote.connector(started.attempt.connector), started.attempt)
     faults.point("charge.process.after_connector")
     with database.transaction(task.tenant) as tx:
-        charges.conclude(tx, task, attempt, outcome, milliseconds)
+        charge_outcomes.conclude(tx, task, started, answer)
     faults.point("charge.process.after_commit")

@@ -1,10 +1,10 @@
 """GET /v1/ledger/transactions/{id}."""
 
-from ivy import ledger
+from ivy import ledger_transactions
 from ivy.callers import Caller, Scope
 from ivy.database import Transaction
 from ivy.ids import LedgerTransactionId
-from ivy.ledger import LedgerTransaction
+from ivy.ledger_transactions import LedgerTransaction
 from ivy.needs import Need
 from ivy.serve import endpoint
 
@@ -16,4 +16,4 @@ def handler(
     id: LedgerTransactionId,  # noqa: A002 - the path's own name
 ) -> LedgerTransaction:
     """Retrieve a ledger transaction with its entries, which sum to zero."""
-    return ledger.transaction(tx, caller.tenant, id)
+    return ledger_transactions.transaction(tx, caller.tenant, id)

@@ -1,9 +1,9 @@
 """GET /v1/merchant/balance."""
 
-from ivy import ids, ledger
+from ivy import balances, ids
+from ivy.balances import Balance
 from ivy.callers import Caller, Scope
 from ivy.database import Transaction
-from ivy.ledger import Balance
 from ivy.needs import Need
 from ivy.serve import endpoint
 
@@ -14,4 +14,4 @@ def handler(tx: Transaction, caller: Caller) -> Balance:
 
     Exact at the moment of the request: every charge that has succeeded is in it.
     """
-    return ledger.balance(tx, caller.tenant, ids.now())
+    return balances.balance(tx, caller.tenant, ids.now())

@@ -1,4 +1,4 @@
-"""Every minute: send again whatever work is overdue, and say how old the oldest is."""
+"""Every minute: send again whatever work is overdue, and say how long any has been stuck."""
 
 from typing import Any
 
@@ -7,14 +7,16 @@ from ivy.database import Database
 from ivy.needs import Need
 from ivy.serve import job
 
+QUEUES = (Need.CHARGES_QUEUE, Need.REFUNDS_QUEUE, Need.DISPUTES_QUEUE)
 
-@job("rate(1 minute)", uses=(Need.DATABASE_JOBS, Need.CHARGES_QUEUE))
+
+@job("rate(1 minute)", uses=(Need.DATABASE_JOBS, *QUEUES))
 def handler(database: Database) -> dict[str, Any]:
     """Claim overdue work in one transaction, send it after the commit."""
     with database.transaction() as tx:
-        age_seconds = outbox.oldest_age_seconds(tx)
+        overdue_seconds = outbox.overdue_seconds(tx)
         tasks = outbox.overdue(tx)
         faults.point("outbox.relay.before_commit")
     faults.point("outbox.relay.after_claim")
-    observe.count("OutboxOldestAge", age_seconds, unit="Seconds")
-    return {"overdue": len(tasks), "sent": outbox.send(tasks), "oldest_seconds": age_seconds}
+    observe.count("OutboxOverdue", overdue_seconds, unit="Seconds")
+    return {"overdue": len(tasks), "sent": outbox.send(tasks), "overdue_seconds": overdue_seconds}

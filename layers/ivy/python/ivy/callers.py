@@ -18,6 +18,10 @@ class Scope(StrEnum):
 
     CHARGES_READ = "charges:read"
     CHARGES_WRITE = "charges:write"
+    REFUNDS_READ = "refunds:read"
+    REFUNDS_WRITE = "refunds:write"
+    DISPUTES_READ = "disputes:read"
+    DISPUTES_WRITE = "disputes:write"
     BALANCE_READ = "balance:read"
     LEDGER_READ = "ledger:read"
     API_KEYS_READ = "api_keys:read"

@@ -1,27 +1,23 @@
-"""Charges: accepted with a promise, decided by the acquirer, posted with their fee.
+"""Charges: what a merchant asks for, and what becomes visible of it.
 
-``accept`` writes the pending charge, its event and the promise to process it. ``begin`` notes that
-the acquirer is about to be asked; the asking happens outside any transaction. ``conclude`` writes
-the outcome: the new state, its ledger posting, its event, and the promise struck out.
+``accept`` writes the pending charge, its event and the promise to authorise it; ``capture`` and
+``cancel`` promise the next step. What an acquirer answers is written by ``ivy.charge_outcomes``.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field, StringConstraints, computed_field
 
-from ivy import calendars, errors, events, faults, ids, ledger, money, outbox, pages, pricing
+from ivy import errors, faults, ids, money, outbox, pages, states
 from ivy.callers import Caller
-from ivy.connectors import Approved, Authorization, Connector, Outcome
-from ivy.connectors.simulated import SimulatedAcquirer
+from ivy.connectors import tokens
 from ivy.database import Tenant, Transaction
 from ivy.errors import FieldError
-from ivy.ledger import Chart, credit, debit
 from ivy.models import (
     AmountMinor,
     CurrencyCode,
@@ -33,8 +29,18 @@ from ivy.models import (
     Time,
     example,
 )
+from ivy.settings import settings
 
-Status = Literal["pending", "succeeded", "failed"]
+Status = Literal[
+    "pending", "requires_action", "authorized", "succeeded", "failed", "canceled", "expired"
+]
+Wait = Annotated[
+    bool,
+    Field(
+        description="Answer with the outcome if it is known within 5 seconds; a declined charge is"
+        " then answered with 402."
+    ),
+]
 
 
 class NewCharge(Input):
@@ -52,17 +58,48 @@ class NewCharge(Input):
     currency: CurrencyCode
     payment_method: Annotated[
         Text,
-        StringConstraints(pattern="^tok_[a-z0-9_]{1,60}$"),
+        StringConstraints(pattern="^(tok|pm)_[A-Za-z0-9_]{1,60}$"),
         Field(description="A token; Ivy never takes card numbers.", examples=["tok_visa"]),
     ]
     capture: Annotated[
-        Literal[True], Field(description="Capture at once. Separate capture is not offered yet.")
+        bool, Field(description="False only authorises: capture or cancel it within 7 days.")
     ] = True
     description: LongText | None = None
     metadata: Annotated[Metadata, Field(default_factory=dict)]
     statement_descriptor: Annotated[Text | None, StringConstraints(min_length=1, max_length=22)] = (
         None
     )
+    wait: Wait = False
+    dry_run: Annotated[
+        bool, Field(description="Write nothing; answer with the entries it would post.")
+    ] = False
+
+
+class Capture(Input):
+    """How much of an authorised charge to capture."""
+
+    model_config = example(amount=7500)
+
+    amount: Annotated[
+        AmountMinor | None, Field(description="All of it when left out; what is left is released.")
+    ] = None
+    currency: CurrencyCode | None = None
+    wait: Wait = False
+
+
+class Cancellation(Input):
+    """Nothing more to say about a charge that is no longer wanted."""
+
+    model_config = example()
+
+    wait: Wait = False
+
+
+class NextAction(Object):
+    """Where to send the payer."""
+
+    type: Literal["redirect_to_url"] = "redirect_to_url"
+    url: str
 
 
 class Charge(Object):
@@ -77,18 +114,24 @@ class Charge(Object):
         currency="USD",
         exponent=2,
         status="succeeded",
+        capture=True,
+        capture_before=None,
         amount_captured=10000,
         amount_refunded=0,
         disputed=False,
         fee=320,
+        fee_returned=0,
         net=9680,
         available_on="2026-11-27",
+        next_action=None,
         failure_code=None,
         decline_code=None,
+        method="card",
         payment_method="tok_visa",
         description="INV-7",
         statement_descriptor=None,
         metadata={"order": "1042"},
+        fee_plan="standard/1",
         ledger_transaction="ltx_019ab2c4d7117a3c9e55d02f8b1c4e6a",
         version=2,
     )
@@ -100,17 +143,23 @@ class Charge(Object):
     amount: int
     currency: str
     status: Status
+    capture: bool
+    capture_before: Time | None = None
     amount_captured: int = 0
     amount_refunded: int = 0
     disputed: bool = False
     fee: int | None = None
+    fee_returned: int = 0
     available_on: date | None = None
+    next_action: NextAction | None = None
     failure_code: str | None = None
     decline_code: str | None = None
+    method: tokens.Method
     payment_method: str
     description: str | None
     statement_descriptor: str | None
     metadata: dict[str, str]
+    fee_plan: str
     ledger_transaction: ids.LedgerTransactionId | None = None
     version: int = 1
 
@@ -123,7 +172,7 @@ class Charge(Object):
     @computed_field  # type: ignore[prop-decorator]  # mypy cannot see through the decorator
     @property
     def net(self) -> int | None:
-        """What the merchant keeps: captured less fee; null until the charge has succeeded."""
+        """What the merchant keeps: captured less fee; null until the charge is captured."""
         return None if self.fee is None else self.amount_captured - self.fee
 
 
@@ -133,74 +182,133 @@ class ChargeQuery(pages.Page):
     status: Status | None = None
 
 
-def connector() -> Connector:
-    """Return the acquirer that charges go to."""
-    return SimulatedAcquirer()
-
-
 def accept(tx: Transaction, caller: Caller, new: NewCharge) -> Charge:
-    """Take on a charge: the pending row, its event, and the promise to process it.
+    """Take on a charge: the pending row, its event, and the promise to authorise it.
 
     Raises:
         LiveModeLocked: A live charge before the merchant's verification is approved.
-        RequestInvalid: The amount is below the currency's minimum, or the token is unknown.
+        RequestInvalid: The amount is below the currency's minimum, the token is unknown, or a
+            bank debit is only to be authorised.
     """
     tenant = caller.tenant
+    charge = propose(tx, caller, new)
+    code, _, version = charge.fee_plan.partition("/")
+    tx.run(
+        _INSERT,
+        merchant_id=tenant.merchant_id,
+        livemode=tenant.livemode,
+        id=charge.id,
+        created_at=charge.created_at,
+        amount=charge.amount,
+        currency=charge.currency,
+        capture=charge.capture,
+        method=charge.method,
+        payment_method=charge.payment_method,
+        connector=tokens.connector_of(charge.payment_method),
+        description=charge.description,
+        statement_descriptor=charge.statement_descriptor,
+        metadata=json.dumps(charge.metadata),
+        fee_plan=code,
+        fee_plan_version=int(version),
+    )
+    at = charge.created_at
+    states.record(tx, tenant, states.transition("charge", states.BEGIN, "pending"), charge, at=at)
+    outbox.owe(tx, tenant, "charges", charge.id, "authorize", at=at)
+    faults.point("charge.accept.before_commit")
+    return charge
+
+
+def propose(tx: Transaction, caller: Caller, new: NewCharge) -> Charge:
+    """Return the pending charge that a request asks for, priced by the merchant's current plan.
+
+    Raises:
+        LiveModeLocked, RequestInvalid: As ``accept`` says.
+    """
+    tenant = caller.tenant
+    _check(tenant, new)
     if tenant.livemode and not tx.value("SELECT live_open FROM merchants"):
         raise errors.LiveModeLocked
-    _check(new)
     at = ids.now()
-    charge = Charge(
+    return Charge(
         id=ids.new(at),
         livemode=tenant.livemode,
         created_at=at,
         amount=new.amount,
         currency=new.currency,
         status="pending",
+        capture=new.capture,
+        method=tokens.method_of(new.payment_method),
         payment_method=new.payment_method,
         description=new.description,
         statement_descriptor=new.statement_descriptor,
         metadata=new.metadata,
+        fee_plan=tx.value(_CURRENT_PLAN),
     )
-    tx.run(
-        _INSERT,
-        merchant_id=tenant.merchant_id,
-        livemode=tenant.livemode,
-        id=charge.id,
-        created_at=at,
-        amount=charge.amount,
-        currency=charge.currency,
-        payment_method=charge.payment_method,
-        description=charge.description,
-        statement_descriptor=charge.statement_descriptor,
-        metadata=json.dumps(charge.metadata),
-    )
-    events.record(
-        tx,
-        tenant,
-        event="charge.pending",
-        subject=charge.id,
-        version=charge.version,
-        data=charge,
-        at=at,
-    )
-    outbox.owe(tx, tenant, "charges", charge.id, at)
-    faults.point("charge.accept.before_commit")
-    return charge
 
 
-def _check(new: NewCharge) -> None:
+def _check(tenant: Tenant, new: NewCharge) -> None:
     """Refuse, in one reply, everything about a charge that a schema cannot say."""
     wrong: list[FieldError] = []
     currency = money.currencies()[new.currency]
     if new.amount < currency.minimum_minor:
         detail = f"The minimum is {currency.minimum_minor} minor units of {currency.code}."
         wrong.append(FieldError("/amount", "amount_too_small", detail))
-    if not connector().accepts(new.payment_method):
+    connector = tokens.connector_of(new.payment_method)
+    if connector not in settings().connector_names:
         detail = f"No such token: {new.payment_method}. In test mode use tok_visa."
         wrong.append(FieldError("/payment_method", "token_unknown", detail))
+    elif tenant.livemode and connector == "simulated":
+        detail = f"{new.payment_method} is a test token; this is live mode."
+        wrong.append(FieldError("/payment_method", "token_for_tests", detail))
+    if not new.capture and tokens.method_of(new.payment_method) == "bank_debit":
+        detail = "A bank debit is captured at once; it cannot only be authorised."
+        wrong.append(FieldError("/capture", "capture_required", detail))
     if wrong:
         raise errors.RequestInvalid(fields=tuple(wrong))
+
+
+def capture(tx: Transaction, tenant: Tenant, charge_id: UUID, wanted: Capture) -> Charge:
+    """Promise to capture an authorised charge, or a part of it.
+
+    Raises:
+        ResourceMissing, CurrencyMismatch, AmountExceedsAuthorized.
+        ChargeAlreadyCaptured, ChargeNotCapturable: By the charge's state.
+        OperationInProgress: It is being captured or canceled at this moment.
+    """
+    charge = lock(tx, charge_id)
+    if charge.amount_captured:
+        raise errors.ChargeAlreadyCaptured
+    if charge.status != "authorized":
+        raise errors.ChargeNotCapturable(f"The charge is {charge.status}.")
+    if wanted.currency not in (None, charge.currency):
+        raise errors.CurrencyMismatch(f"The charge is in {charge.currency}.", param="currency")
+    amount = charge.amount if wanted.amount is None else wanted.amount
+    if amount > charge.amount:
+        raise errors.AmountExceedsAuthorized(
+            f"{charge.amount} minor units of {charge.currency} were authorised.", param="amount"
+        )
+    outbox.request(tx, tenant, "charges", charge.id, "capture", at=ids.now(), amount_minor=amount)
+    faults.point("charge.capture.before_commit")
+    return charge
+
+
+def cancel(tx: Transaction, tenant: Tenant, charge_id: UUID) -> Charge:
+    """Promise to cancel a charge that is authorised or waits for its payer.
+
+    Raises:
+        ResourceMissing: No such charge.
+        ChargeNotCancelable: By the charge's state.
+        OperationInProgress: It is being captured or canceled at this moment.
+    """
+    charge = lock(tx, charge_id)
+    if charge.status == "authorized":
+        outbox.request(tx, tenant, "charges", charge.id, "void", at=ids.now())
+    elif charge.status == "requires_action":
+        outbox.replace(tx, tenant, "charges", charge.id, before="authorize", action="void")
+    else:
+        raise errors.ChargeNotCancelable(f"The charge is {charge.status}.")
+    faults.point("charge.cancel.before_commit")
+    return charge
 
 
 def get(tx: Transaction, charge_id: UUID) -> Charge:
@@ -209,10 +317,41 @@ def get(tx: Transaction, charge_id: UUID) -> Charge:
     Raises:
         ResourceMissing: This merchant has no such charge in this mode.
     """
-    found = tx.row(Charge, _SELECT + " WHERE id = %(id)s", id=charge_id)
-    if found is None:
+    return _found(tx.row(Charge, _ONE, id=charge_id), charge_id)
+
+
+def lock(tx: Transaction, charge_id: UUID) -> Charge:
+    """Return one charge that nobody else changes until the transaction ends.
+
+    Raises:
+        ResourceMissing: This merchant has no such charge in this mode.
+    """
+    return _found(tx.row(Charge, _ONE + " FOR UPDATE", id=charge_id), charge_id)
+
+
+def _found(charge: Charge | None, charge_id: UUID) -> Charge:
+    if charge is None:
         raise errors.ResourceMissing(f"No charge {ids.Prefix('ch').write(charge_id)}.")
-    return found
+    return charge
+
+
+def settled(tx: Transaction, charge_id: UUID) -> Charge | None:
+    """Return a charge once what was asked of it is decided; None while it is not.
+
+    Raises:
+        ChargeDeclined: It was declined.
+    """
+    charge = get(tx, charge_id)
+    open_operation = tx.value("SELECT true FROM outbox WHERE subject = %(id)s", id=charge.id)
+    if charge.status == "failed":
+        raise errors.ChargeDeclined(
+            facts={
+                "charge": ids.Prefix("ch").write(charge.id),
+                "failure_code": charge.failure_code,
+                "decline_code": charge.decline_code,
+            }
+        )
+    return charge if not open_operation or charge.status == "requires_action" else None
 
 
 def page(tx: Transaction, query: ChargeQuery) -> pages.Listing[Charge]:
@@ -220,10 +359,10 @@ def page(tx: Transaction, query: ChargeQuery) -> pages.Listing[Charge]:
     lowest, below = query.bounds()
     found = tx.rows(
         Charge,
-        _SELECT
-        + " WHERE id >= %(lowest)s AND id < %(below)s"
+        SELECT
+        + " WHERE charges.id >= %(lowest)s AND charges.id < %(below)s"
         + " AND (%(status)s::text IS NULL OR status = %(status)s)"
-        + " ORDER BY id DESC LIMIT %(limit)s + 1",
+        + " ORDER BY charges.id DESC LIMIT %(limit)s + 1",
         lowest=lowest,
         below=below,
         status=query.status,
@@ -232,185 +371,32 @@ def page(tx: Transaction, query: ChargeQuery) -> pages.Listing[Charge]:
     return pages.listing(Charge, found, query.limit)
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One question to an acquirer, noted before it is asked."""
-
-    number: int
-    authorization: Authorization
-
-
-def begin(tx: Transaction, task: outbox.Task) -> Attempt | None:
-    """Note that the acquirer is about to be asked about a pending charge.
-
-    Returns None, and strikes out the promise, when the charge has been decided already.
-    """
-    charge = get(tx, task.subject)
-    if charge.status != "pending":
-        outbox.settle(tx, task)
-        return None
-    number = tx.value(
-        _BEGIN,
-        merchant_id=task.tenant.merchant_id,
-        livemode=task.tenant.livemode,
-        charge_id=charge.id,
-        connector=connector().name,
-        started_at=ids.now(),
-    )
-    faults.point("charge.begin.before_commit")
-    return Attempt(
-        number,
-        Authorization(
-            charge_id=charge.id,
-            amount_minor=charge.amount,
-            currency=money.currencies()[charge.currency],
-            payment_method=charge.payment_method,
-        ),
-    )
-
-
-def conclude(
-    tx: Transaction, task: outbox.Task, attempt: Attempt, outcome: Outcome, milliseconds: int
-) -> Charge | None:
-    """Write what the acquirer decided: state, posting, event, and the promise struck out.
-
-    Deleting the promise is the claim: of two copies of one message the second waits for the first,
-    finds nothing to delete, and returns None.
-    """
-    charge = tx.row(Charge, _CLAIM, task=task.id, id=task.subject)
-    if charge is None:
-        return None
-    faults.point("charge.conclude.after_claim")
-    at = ids.now()
-    tenant = task.tenant
-    if isinstance(outcome, Approved):
-        decided = _capture(tx, tenant, charge, outcome, at)
-        faults.point("charge.conclude.after_posting")
-    else:
-        decided = charge.model_copy(
-            update={
-                "status": "failed",
-                "failure_code": outcome.failure_code,
-                "decline_code": outcome.decline_code,
-                "version": charge.version + 1,
-            }
-        )
-    tx.run(
-        _UPDATE,
-        id=decided.id,
-        status=decided.status,
-        version=decided.version,
-        amount_captured=decided.amount_captured,
-        fee=decided.fee,
-        available_on=decided.available_on,
-        ledger_transaction=decided.ledger_transaction,
-        failure_code=decided.failure_code,
-        decline_code=decided.decline_code,
-    )
-    tx.run(
-        _ANSWERED,
-        charge_id=charge.id,
-        number=attempt.number,
-        outcome="approved" if isinstance(outcome, Approved) else outcome.failure_code,
-        reference=outcome.reference if isinstance(outcome, Approved) else None,
-        milliseconds=milliseconds,
-    )
-    events.record(
-        tx,
-        tenant,
-        event="charge.succeeded" if decided.status == "succeeded" else "charge.failed",
-        subject=charge.id,
-        version=decided.version,
-        data=decided,
-        at=at,
-    )
-    faults.point("charge.conclude.before_commit")
-    return decided
-
-
-def _capture(
-    tx: Transaction, tenant: Tenant, charge: Charge, approved: Approved, at: datetime
-) -> Charge:
-    """Post an approved charge and return it as succeeded."""
-    currency = money.currencies()[charge.currency]
-    captured_on = at.date()
-    closed = calendars.holidays(tx, charge.currency, captured_on)
-    captured = charge.model_copy(
-        update={
-            "status": "succeeded",
-            "amount_captured": charge.amount,
-            "fee": pricing.STANDARD.fee_minor(charge.amount, currency),
-            "available_on": calendars.business_day_after(
-                captured_on, calendars.SETTLEMENT_DAYS, closed
-            ),
-            "ledger_transaction": ids.new(at),
-            "version": charge.version + 1,
-        }
-    )
-    ledger.post(tx, tenant, _capture_posting(captured, approved.cost_minor, at))
-    return captured
-
-
-def _capture_posting(charge: Charge, cost_minor: int, at: datetime) -> ledger.Posting:
-    """Capture, our fee, and the acquirer's cost, as one transaction."""
-    if charge.ledger_transaction is None or charge.fee is None:
-        raise ValueError(f"charge {charge.id} has not been captured")
-    return ledger.Posting(
-        id=charge.ledger_transaction,
-        kind=ledger.PostingKind.CHARGE_CAPTURED,
-        source=charge.id,
-        currency=charge.currency,
-        legs=(
-            debit(Chart.ACQUIRER_RECEIVABLE_SIMULATED, charge.amount),
-            credit(Chart.PENDING, charge.amount),
-            debit(Chart.PENDING, charge.fee),
-            credit(Chart.INCOME_PROCESSING, charge.fee),
-            debit(Chart.EXPENSE_PROCESSOR, cost_minor),
-            credit(Chart.ACQUIRER_RECEIVABLE_SIMULATED, cost_minor),
-        ),
-        value_on=at.date(),
-        recorded_at=at,
-    )
-
+_CURRENT_PLAN = """
+    SELECT code || '/' || max(version)
+    FROM fee_plans WHERE code = (SELECT fee_plan FROM merchants)
+    GROUP BY code
+"""
 
 _INSERT = """
-    INSERT INTO charges (merchant_id, livemode, id, created_at, amount, currency, status,
-                         payment_method, description, statement_descriptor, metadata)
+    INSERT INTO charges (merchant_id, livemode, id, created_at, amount, currency, capture, method,
+                         payment_method, connector, description, statement_descriptor, metadata,
+                         fee_plan, fee_plan_version)
     VALUES (%(merchant_id)s, %(livemode)s, %(id)s, %(created_at)s, %(amount)s, %(currency)s,
-            'pending', %(payment_method)s, %(description)s, %(statement_descriptor)s, %(metadata)s)
+            %(capture)s, %(method)s, %(payment_method)s, %(connector)s, %(description)s,
+            %(statement_descriptor)s, %(metadata)s, %(fee_plan)s, %(fee_plan_version)s)
 """
 
-_COLUMNS = """
-    charges.id, charges.livemode, charges.created_at, amount, currency, status, amount_captured,
-    amount_refunded, disputed, fee, available_on, failure_code, decline_code, payment_method,
-    description, statement_descriptor, metadata, ledger_transaction, version
+COLUMNS = """
+    charges.id, charges.livemode, charges.created_at, charges.amount, charges.currency,
+    charges.status, capture, capture_before, amount_captured, amount_refunded,
+    amount_disputed > 0 AS disputed, fee, charges.fee_returned, available_on,
+    CASE WHEN next_action_url IS NOT NULL
+         THEN jsonb_build_object('type', 'redirect_to_url', 'url', next_action_url)
+    END AS next_action, charges.failure_code, decline_code, method, payment_method, description,
+    statement_descriptor, charges.metadata, fee_plan || '/' || fee_plan_version AS fee_plan,
+    charges.ledger_transaction, charges.version
 """
 
-_SELECT = "SELECT " + _COLUMNS + " FROM charges"
+SELECT = "SELECT " + COLUMNS + " FROM charges"
 
-_BEGIN = """
-    INSERT INTO attempts (merchant_id, livemode, charge_id, number, connector, started_at)
-    SELECT %(merchant_id)s, %(livemode)s, %(charge_id)s, coalesce(max(number), 0) + 1,
-           %(connector)s, %(started_at)s
-    FROM attempts WHERE charge_id = %(charge_id)s
-    RETURNING number
-"""
-
-_CLAIM = (
-    "WITH claimed AS (DELETE FROM outbox WHERE id = %(task)s AND subject = %(id)s RETURNING 1)"
-    " SELECT " + _COLUMNS + " FROM charges, claimed WHERE charges.id = %(id)s FOR UPDATE OF charges"
-)
-
-_UPDATE = """
-    UPDATE charges
-    SET status = %(status)s, version = %(version)s, amount_captured = %(amount_captured)s,
-        fee = %(fee)s, available_on = %(available_on)s, ledger_transaction = %(ledger_transaction)s,
-        failure_code = %(failure_code)s, decline_code = %(decline_code)s
-    WHERE id = %(id)s
-"""
-
-_ANSWERED = """
-    UPDATE attempts
-    SET outcome = %(outcome)s, reference = %(reference)s, milliseconds = %(milliseconds)s
-    WHERE charge_id = %(charge_id)s AND number = %(number)s
-"""
+_ONE = SELECT + " WHERE charges.id = %(id)s"

@@ -7,7 +7,7 @@ carries. Raise one anywhere below an entry point; ``ivy.serve`` is the only plac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -36,12 +36,15 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word for what an HTTP AP
         param: str | None = None,
         fields: tuple[FieldError, ...] = (),
         retry_after_seconds: int | None = None,
+        facts: Mapping[str, str | None] | None = None,
     ) -> None:
         self.detail = detail or self.documentation()
         super().__init__(self.detail)
         self.param = param
         self.fields = fields
         self.retry_after_seconds = retry_after_seconds
+        self.facts = {name: fact for name, fact in (facts or {}).items() if fact is not None}
+        """Further members of the problem document, such as ``decline_code``."""
 
     @classmethod
     def documentation(cls) -> str:
@@ -99,6 +102,12 @@ class ScopeMissing(Problem):
     code, status, title = "scope_missing", 403, "The credential lacks a scope"
 
 
+class ChargeDeclined(Problem):
+    """The payment was refused: ``failure_code`` and ``decline_code`` say why, ``charge`` which."""
+
+    code, status, title = "charge_declined", 402, "The charge was declined"
+
+
 class AddressRefused(Problem):
     """The key may only be used from the IP addresses on its allow-list."""
 
@@ -130,6 +139,46 @@ class IdempotencyKeyInUse(Problem):
     retryable = True
 
 
+class OperationInProgress(Problem):
+    """Something is under way with this object. Ask again when it has ended."""
+
+    code, status, title = "operation_in_progress", 409, "Another operation is under way"
+    retryable = True
+
+
+class ChargeAlreadyCaptured(Problem):
+    """The charge has been captured. A charge is captured once; what was left is released."""
+
+    code, status, title = "charge_already_captured", 409, "The charge is captured already"
+
+
+class ChargeNotCapturable(Problem):
+    """Only a charge that is ``authorized`` can be captured."""
+
+    code, status, title = "charge_not_capturable", 409, "The charge cannot be captured"
+
+
+class ChargeNotCancelable(Problem):
+    """Only a charge that is ``authorized`` or ``requires_action`` can be canceled.
+
+    Refund one that has been captured.
+    """
+
+    code, status, title = "charge_not_cancelable", 409, "The charge cannot be canceled"
+
+
+class ChargeNotRefundable(Problem):
+    """Only a charge that has succeeded, or still may, can be refunded."""
+
+    code, status, title = "charge_not_refundable", 409, "The charge cannot be refunded"
+
+
+class DisputeClosed(Problem):
+    """The dispute takes no evidence and cannot be accepted any more."""
+
+    code, status, title = "dispute_closed", 409, "The dispute is closed"
+
+
 class BodyTooLarge(Problem):
     """The body is larger than 256 KB."""
 
@@ -146,6 +195,24 @@ class RequestInvalid(Problem):
     """One or more fields are not acceptable; ``errors`` names each with a pointer."""
 
     code, status, title = "request_invalid", 422, "The request is not valid"
+
+
+class AmountExceedsAuthorized(Problem):
+    """No more can be captured than was authorised."""
+
+    code, status, title = "amount_exceeds_authorized", 422, "More than was authorised"
+
+
+class RefundExceedsCharge(Problem):
+    """No more can be refunded than was captured and is neither refunded nor disputed."""
+
+    code, status, title = "refund_exceeds_charge", 422, "More than is left of the charge"
+
+
+class CurrencyMismatch(Problem):
+    """The currency is not the charge's."""
+
+    code, status, title = "currency_mismatch", 422, "Not the charge's currency"
 
 
 class IdempotencyKeyReused(Problem):

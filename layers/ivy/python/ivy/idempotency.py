@@ -25,6 +25,7 @@ EXPIRE_LIMIT = 10_000
 """Rows one transaction of the expiry job deletes."""
 
 MAX_KEY_LENGTH = 255
+FIRST_ERROR = 400
 _CLAIM_TURNS = 3
 
 
@@ -46,6 +47,8 @@ class Answer:
     status: int
     body: bytes
     media_type: str = "application/json"
+    provisional: bool = False
+    """Whether the outcome was not known yet; it may be replaced by the outcome, once."""
 
 
 def key(header: str | None, *, method: str, route: str, path: str, body: Any) -> Key:
@@ -81,6 +84,7 @@ class _Kept:
     fingerprint: bytes
     status: int
     body: bytes
+    provisional: bool
 
 
 def claim(tx: Transaction, tenant: Tenant, wanted: Key) -> Answer | None:
@@ -99,7 +103,7 @@ def claim(tx: Transaction, tenant: Tenant, wanted: Key) -> Answer | None:
             return None
         kept = tx.row(
             _Kept,
-            "SELECT fingerprint, status, body FROM idempotency_keys"
+            "SELECT fingerprint, status, body, provisional FROM idempotency_keys"
             " WHERE merchant_id = %(merchant_id)s AND livemode = %(livemode)s"
             " AND scope = %(scope)s",
             merchant_id=tenant.merchant_id,
@@ -109,7 +113,9 @@ def claim(tx: Transaction, tenant: Tenant, wanted: Key) -> Answer | None:
         if kept is not None:
             if kept.fingerprint != wanted.fingerprint:
                 raise errors.IdempotencyKeyReused
-            return Answer(kept.status, kept.body)
+            return Answer(
+                kept.status, kept.body, _media_type(kept.status), provisional=kept.provisional
+            )
         # The row we ran into has expired in between; the next turn claims the key.
     raise errors.IdempotencyKeyInUse(retry_after_seconds=1)
 
@@ -130,13 +136,21 @@ def _insert(tx: Transaction, tenant: Tenant, wanted: Key) -> bool:
     return claimed is not None
 
 
+def _media_type(status: int) -> str:
+    """Return the type of a kept answer: an object, or the problem that it ended in."""
+    return "application/json" if status < FIRST_ERROR else "application/problem+json"
+
+
 def keep(tx: Transaction, tenant: Tenant, claimed: Key, answer: Answer) -> None:
-    """Store the answer to the request that claimed a key."""
+    """Store the answer to the request that claimed a key, or its outcome when that is known."""
     tx.run(
-        "UPDATE idempotency_keys SET status = %(status)s, body = %(body)s"
-        " WHERE merchant_id = %(merchant_id)s AND livemode = %(livemode)s AND scope = %(scope)s",
+        "UPDATE idempotency_keys"
+        " SET status = %(status)s, body = %(body)s, provisional = %(provisional)s"
+        " WHERE (body IS NULL OR provisional)"
+        " AND merchant_id = %(merchant_id)s AND livemode = %(livemode)s AND scope = %(scope)s",
         status=answer.status,
         body=answer.body,
+        provisional=answer.provisional,
         merchant_id=tenant.merchant_id,
         livemode=tenant.livemode,
         scope=claimed.scope,

@@ -54,7 +54,16 @@ def _storable(text: str) -> str:
     return text
 
 
+def _storable_paragraphs(text: str) -> str:
+    """Like ``_storable``, with line ends and tabs."""
+    _storable(text.translate(_LAYOUT))
+    return text
+
+
+_LAYOUT = str.maketrans("\n\r\t", "   ")
+
 Text = Annotated[str, AfterValidator(_storable)]
+Paragraphs = Annotated[str, AfterValidator(_storable_paragraphs)]
 ShortText = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
 LongText = Annotated[Text, StringConstraints(max_length=1000)]
 

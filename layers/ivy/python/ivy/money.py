@@ -56,7 +56,11 @@ class Currency:
     @property
     def minimum_minor(self) -> int:
         """The smallest charge: half a major unit, or 50 where there are no minor units."""
-        return 500 if self.exponent == 3 else 50  # noqa: PLR2004 - the exponent of dinars
+        return self.scaled(50)
+
+    def scaled(self, cents: int) -> int:
+        """Return an amount given in cents: as many yen, or ten times as many fils."""
+        return cents * (10 if self.exponent == 3 else 1)  # noqa: PLR2004 - the exponent of dinars
 
 
 @cache

@@ -16,15 +16,18 @@ from itertools import islice
 from typing import Any, Literal, LiteralString
 from uuid import UUID
 
-from ivy import faults, ids, observe
+from ivy import errors, faults, ids, observe
 from ivy.aws import client
 from ivy.database import Tenant, Transaction
 from ivy.settings import settings
 
-Queue = Literal["charges"]
+Queue = Literal["charges", "refunds", "disputes"]
 
 FIRST_RESEND = timedelta(seconds=30)
 """Work that is not done by then is sent again by the next run of the relay."""
+
+STUCK_AFTER = timedelta(minutes=5)
+"""Work that is not done by then, counted from when it was expected, is stuck."""
 
 RELAY_LIMIT = 500
 """Messages one run of the relay claims at once; the next run takes the rest."""
@@ -68,24 +71,112 @@ class Task:
         )
 
 
-def owe(tx: Transaction, tenant: Tenant, queue: Queue, subject: UUID, at: datetime) -> Task:
+def owe(
+    tx: Transaction,
+    tenant: Tenant,
+    queue: Queue,
+    subject: UUID,
+    action: str,
+    *,
+    at: datetime,
+    amount_minor: int | None = None,
+) -> Task:
     """Promise work about ``subject`` to the consumer of ``queue``, and return the promise."""
     task = Task(ids.new(at), queue, tenant, subject, observe.correlation_id())
-    tx.run(
-        "INSERT INTO outbox"
-        " (id, merchant_id, livemode, queue, subject, correlation, next_send_at, created_at)"
-        " VALUES (%(id)s, %(merchant_id)s, %(livemode)s, %(queue)s, %(subject)s, %(correlation)s,"
-        " now() + %(first_resend)s, now())",
-        id=task.id,
-        merchant_id=tenant.merchant_id,
-        livemode=tenant.livemode,
-        queue=queue,
-        subject=subject,
-        correlation=task.correlation,
-        first_resend=FIRST_RESEND,
-    )
+    tx.run(_OWE, **_row(task, action, amount_minor))
     tx.after_commit.append(task)
     return task
+
+
+def request(
+    tx: Transaction,
+    tenant: Tenant,
+    queue: Queue,
+    subject: UUID,
+    action: str,
+    *,
+    at: datetime,
+    amount_minor: int | None = None,
+) -> Task:
+    """Promise work as ``owe`` does, unless something else is under way with the subject.
+
+    Raises:
+        OperationInProgress: There is; the caller may ask again when it has ended.
+    """
+    task = Task(ids.new(at), queue, tenant, subject, observe.correlation_id())
+    row = _row(task, action, amount_minor)
+    if tx.value(_OWE + " ON CONFLICT (subject) DO NOTHING RETURNING true", **row) is None:
+        raise errors.OperationInProgress(retry_after_seconds=1)
+    tx.after_commit.append(task)
+    return task
+
+
+def owe_each(tx: Transaction, queue: Queue, action: str, subjects: LiteralString) -> list[Task]:
+    """Promise the same work about every subject of a query; runs as ``ivy_jobs``.
+
+    ``subjects`` selects ``merchant_id, livemode, id``. One that has something under way is left
+    for the next time. Send what is returned after the commit.
+    """
+    rows = tx.rows(
+        _Overdue,
+        _OWE_EACH[0] + subjects + _OWE_EACH[1],
+        queue=queue,
+        action=action,
+        correlation=observe.correlation_id(),
+        first_resend=FIRST_RESEND,
+        stuck_after=STUCK_AFTER,
+        limit=RELAY_LIMIT,
+    )
+    return [row.task() for row in rows]
+
+
+def replace(
+    tx: Transaction, tenant: Tenant, queue: Queue, subject: UUID, *, before: str, action: str
+) -> None:
+    """Turn the work that is under way with a subject into another.
+
+    Raises:
+        OperationInProgress: It is not the expected work that is under way.
+    """
+    task_id = tx.value(
+        "UPDATE outbox SET action = %(action)s, next_send_at = now() + %(first_resend)s,"
+        " expected_at = now() + %(stuck_after)s"
+        " WHERE subject = %(subject)s AND action = %(before)s RETURNING id",
+        subject=subject,
+        before=before,
+        action=action,
+        first_resend=FIRST_RESEND,
+        stuck_after=STUCK_AFTER,
+    )
+    if task_id is None:
+        raise errors.OperationInProgress(retry_after_seconds=1)
+    tx.after_commit.append(Task(task_id, queue, tenant, subject, observe.correlation_id()))
+
+
+def _row(task: Task, action: str, amount_minor: int | None) -> dict[str, Any]:
+    return {
+        "id": task.id,
+        "merchant_id": task.tenant.merchant_id,
+        "livemode": task.tenant.livemode,
+        "queue": task.queue,
+        "subject": task.subject,
+        "action": action,
+        "amount": amount_minor,
+        "correlation": task.correlation,
+        "first_resend": FIRST_RESEND,
+        "stuck_after": STUCK_AFTER,
+    }
+
+
+def postpone(tx: Transaction, task: Task, until: datetime) -> None:
+    """Let work rest until there is a reason to look at it again."""
+    tx.run(
+        "UPDATE outbox SET next_send_at = %(until)s, expected_at = %(until)s + %(stuck_after)s"
+        " WHERE id = %(id)s",
+        id=task.id,
+        until=until,
+        stuck_after=STUCK_AFTER,
+    )
 
 
 def settle(tx: Transaction, task: Task) -> None:
@@ -144,6 +235,11 @@ class _Overdue:
     subject: UUID
     correlation: str
 
+    def task(self) -> Task:
+        """Return the promise that a row is."""
+        tenant = Tenant(self.merchant_id, self.livemode)
+        return Task(self.id, self.queue, tenant, self.subject, self.correlation)
+
 
 def overdue(tx: Transaction, limit: int = RELAY_LIMIT) -> list[Task]:
     """Claim work that should have been done by now, oldest first, and postpone its next turn.
@@ -152,17 +248,37 @@ def overdue(tx: Transaction, limit: int = RELAY_LIMIT) -> list[Task]:
     as ``ivy_jobs``; send what it returns after the commit.
     """
     rows = tx.rows(_Overdue, _OVERDUE, limit=limit)
-    return [
-        Task(row.id, row.queue, Tenant(row.merchant_id, row.livemode), row.subject, row.correlation)
-        for row in rows
-    ]
+    return [row.task() for row in rows]
 
 
-def oldest_age_seconds(tx: Transaction) -> float:
-    """Return the age of the oldest promise not kept yet; 0 when there is none."""
-    age: Any = tx.value(_OLDEST)
-    return float(age)
+def overdue_seconds(tx: Transaction) -> float:
+    """Return for how long the most overdue work has been stuck; 0 when nothing is."""
+    overdue: Any = tx.value(_MOST_OVERDUE)
+    return float(overdue)
 
+
+_OWE: LiteralString = """
+    INSERT INTO outbox (id, merchant_id, livemode, queue, subject, action, amount, correlation,
+                        next_send_at, expected_at, created_at)
+    VALUES (%(id)s, %(merchant_id)s, %(livemode)s, %(queue)s, %(subject)s, %(action)s, %(amount)s,
+            %(correlation)s, now() + %(first_resend)s, now() + %(stuck_after)s, now())
+"""
+
+_OWE_EACH: tuple[LiteralString, LiteralString] = (
+    """
+    INSERT INTO outbox (id, merchant_id, livemode, queue, subject, action, correlation,
+                        next_send_at, expected_at, created_at)
+    SELECT uuidv7(), merchant_id, livemode, %(queue)s, id, %(action)s, %(correlation)s,
+           now() + %(first_resend)s, now() + %(stuck_after)s, now()
+    FROM (
+    """,
+    """
+    ) AS subjects
+    LIMIT %(limit)s
+    ON CONFLICT (subject) DO NOTHING
+    RETURNING id, queue, merchant_id, livemode, subject, correlation
+    """,
+)
 
 _OVERDUE: LiteralString = """
     UPDATE outbox
@@ -178,6 +294,7 @@ _OVERDUE: LiteralString = """
     RETURNING id, queue, merchant_id, livemode, subject, correlation
 """
 
-_OLDEST: LiteralString = """
-    SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::double precision FROM outbox
+_MOST_OVERDUE: LiteralString = """
+    SELECT greatest(coalesce(extract(epoch FROM now() - min(expected_at)), 0), 0)::double precision
+    FROM outbox
 """

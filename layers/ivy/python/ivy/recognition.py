@@ -98,17 +98,32 @@ def address_allowed(address: str, networks: tuple[str, ...]) -> bool:
     return any(found in ip_network(network) for network in networks)
 
 
-_READ = frozenset({Scope.CHARGES_READ, Scope.BALANCE_READ, Scope.LEDGER_READ})
+_READ = frozenset(
+    {
+        Scope.CHARGES_READ,
+        Scope.REFUNDS_READ,
+        Scope.DISPUTES_READ,
+        Scope.BALANCE_READ,
+        Scope.LEDGER_READ,
+    }
+)
 _EVERYTHING = frozenset(str(scope) for scope in Scope)
 
 ROLE_SCOPES: dict[str, frozenset[str]] = {
     "owner": _EVERYTHING,
     "admin": _EVERYTHING,
     "developer": frozenset(
-        {*_READ, Scope.CHARGES_WRITE, Scope.API_KEYS_READ, Scope.API_KEYS_WRITE}
+        {
+            *_READ,
+            Scope.CHARGES_WRITE,
+            Scope.REFUNDS_WRITE,
+            Scope.DISPUTES_WRITE,
+            Scope.API_KEYS_READ,
+            Scope.API_KEYS_WRITE,
+        }
     ),
-    "finance": _READ,
-    "support": frozenset({Scope.CHARGES_READ}),
+    "finance": frozenset({*_READ, Scope.REFUNDS_WRITE, Scope.DISPUTES_WRITE}),
+    "support": frozenset({Scope.CHARGES_READ, Scope.REFUNDS_READ, Scope.DISPUTES_READ}),
     "auditor": frozenset({*_READ, Scope.API_KEYS_READ}),
 }
 """What a person may do at a merchant, by role."""

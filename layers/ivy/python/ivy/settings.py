@@ -40,6 +40,7 @@ class Settings(BaseModel):
     refunds_queue_url: str | None = None
     disputes_queue_url: str | None = None
     connectors: dict[str, str] | None = None
+    connector_names: tuple[str, ...] = ("simulated",)
     acquirer_table: str | None = None
 
     def required(self, name: str) -> Any:

@@ -23,9 +23,11 @@ CREATE TABLE chart (
 
 INSERT INTO chart (code, name, side, owned_by, meaning) VALUES
     (110, 'acquirer_receivable:simulated', 'debit', 'platform', 'captured, not yet received from the acquirer'),
+    (111, 'acquirer_receivable:stripe', 'debit', 'platform', 'captured, not yet received from the acquirer'),
     (150, 'bank:client', 'debit', 'platform', 'safeguarded client money'),
     (151, 'bank:own', 'debit', 'platform', 'our own money'),
     (160, 'disputes_receivable:simulated', 'debit', 'platform', 'withdrawn by the acquirer while a dispute is open'),
+    (161, 'disputes_receivable:stripe', 'debit', 'platform', 'withdrawn by the acquirer while a dispute is open'),
     (170, 'debit_in_transit', 'debit', 'platform', 'recovery debits sent, not yet confirmed'),
     (180, 'suspense:bank', 'debit', 'platform', 'bank lines nobody has matched yet'),
     (190, 'fx_position', 'debit', 'platform', 'our open position in this currency'),
@@ -46,11 +48,25 @@ INSERT INTO chart (code, name, side, owned_by, meaning) VALUES
     (910, 'auth', 'debit', 'merchant', 'memo: amounts authorised and not captured'),
     (960, 'auth_contra', 'credit', 'platform', 'memo: the other side of auth');
 
+-- What a ledger transaction records. The prefix says what kind of object its source is.
 CREATE TABLE posting_kinds (
-    code smallint PRIMARY KEY,
-    name text     NOT NULL UNIQUE
+    code          smallint PRIMARY KEY,
+    name          text     NOT NULL UNIQUE,
+    source_prefix text     NOT NULL
 );
-INSERT INTO posting_kinds (code, name) VALUES (1, 'charge.captured');
+INSERT INTO posting_kinds (code, name, source_prefix) VALUES
+    (1, 'charge.captured', 'ch'),
+    (2, 'charge.authorized', 'ch'),
+    (3, 'charge.released', 'ch'),
+    (4, 'charge.returned', 'ch'),
+    (10, 'refund.accepted', 're'),
+    (11, 'refund.succeeded', 're'),
+    (12, 'refund.returned', 're'),
+    (20, 'dispute.opened', 'dp'),
+    (21, 'dispute.withdrawn', 'dp'),
+    (22, 'dispute.won', 'dp'),
+    (23, 'dispute.reinstated', 'dp'),
+    (24, 'dispute.lost', 'dp');
 
 CREATE FUNCTION owned_correctly(account bigint, owner bigint) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -122,8 +138,9 @@ INSERT INTO rollup (watermark) VALUES (0);
 
 -- Outer joins: an entry with a code nobody knows must show, not vanish.
 CREATE VIEW entries WITH (security_invoker = true) AS
-    SELECT journal.id AS ledger_transaction, posting_kinds.name AS kind, source, owner, livemode,
-           leg.account, chart.name AS account_name, leg.amount, value_on, recorded_at, xid
+    SELECT journal.id AS ledger_transaction, posting_kinds.name AS kind, part,
+           posting_kinds.source_prefix, source, owner, livemode, leg.account,
+           chart.name AS account_name, leg.amount, value_on, recorded_at, xid
     FROM journal
     CROSS JOIN LATERAL (VALUES (a1, v1), (a2, v2), (a3, v3), (a4, v4)) AS leg (account, amount)
     LEFT JOIN chart ON chart.code = leg.account % 1000

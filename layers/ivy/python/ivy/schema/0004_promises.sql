@@ -10,11 +10,13 @@ CREATE TABLE idempotency_keys (
     fingerprint bytea       NOT NULL CHECK (length(fingerprint) = 32),
     status      smallint,
     body        bytea,
+    provisional boolean     NOT NULL DEFAULT false,
     created_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (merchant_id, livemode, scope),
     CHECK ((status IS NULL) = (body IS NULL))
 ) WITH (fillfactor = 80);
 COMMENT ON COLUMN idempotency_keys.scope IS 'SHA-256 of method, route and key.';
+COMMENT ON COLUMN idempotency_keys.provisional IS 'The caller waits for an outcome that was not known yet.';
 COMMENT ON COLUMN idempotency_keys.fingerprint IS 'SHA-256 of method, path and canonical body.';
 -- not brin: expiry frees space, and a range that has been reused holds every age
 CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
@@ -27,6 +29,8 @@ CREATE TABLE events (
     version     integer     NOT NULL CHECK (version >= 1),
     type        text        NOT NULL,
     data        jsonb       NOT NULL,
+    -- the posting that this change made, where it moved money
+    ledger_transaction uuid UNIQUE,
     created_at  timestamptz NOT NULL,
     PRIMARY KEY (merchant_id, livemode, id),
     -- every change of state has exactly one event
@@ -42,12 +46,20 @@ CREATE TABLE outbox (
     livemode        boolean     NOT NULL,
     queue           text        NOT NULL,
     subject         uuid        NOT NULL,
+    action          text        NOT NULL,
+    amount          bigint      CHECK (amount > 0),
     correlation     text        NOT NULL,
     sends           integer     NOT NULL DEFAULT 1,
     next_send_at    timestamptz NOT NULL,
-    created_at      timestamptz NOT NULL
+    expected_at     timestamptz NOT NULL,
+    created_at      timestamptz NOT NULL,
+    -- one thing at a time: a capture and a cancellation cannot both be under way
+    CONSTRAINT one_open_operation UNIQUE (subject)
 );
+COMMENT ON COLUMN outbox.action IS 'What is to be done about the subject: authorize, capture, refund, …';
+COMMENT ON COLUMN outbox.expected_at IS 'When it should be done; later than that, it is stuck.';
 CREATE INDEX outbox_due ON outbox (next_send_at);
+CREATE INDEX outbox_expected ON outbox (expected_at);
 
 ALTER TABLE idempotency_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE idempotency_keys FORCE ROW LEVEL SECURITY;
@@ -58,9 +70,9 @@ ALTER TABLE outbox FORCE ROW LEVEL SECURITY;
 
 CREATE POLICY own ON idempotency_keys TO ivy_app
     USING (merchant_id = current_merchant() AND livemode = current_livemode());
--- an answer that was given is never rewritten
+-- an answer that was given is never rewritten, except by the outcome that it was waiting for
 CREATE POLICY unanswered ON idempotency_keys AS RESTRICTIVE FOR UPDATE TO ivy_app
-    USING (body IS NULL) WITH CHECK (true);
+    USING (body IS NULL OR provisional) WITH CHECK (true);
 CREATE POLICY own ON events TO ivy_app
     USING (merchant_id = current_merchant() AND livemode = current_livemode());
 CREATE POLICY own ON outbox TO ivy_app
@@ -71,10 +83,11 @@ CREATE POLICY every ON events FOR SELECT TO ivy_jobs, ivy_read USING (true);
 CREATE POLICY reading ON outbox FOR SELECT TO ivy_read USING (true);
 
 GRANT SELECT, INSERT ON idempotency_keys TO ivy_app;
-GRANT UPDATE (status, body) ON idempotency_keys TO ivy_app;
+GRANT UPDATE (status, body, provisional) ON idempotency_keys TO ivy_app;
 GRANT SELECT (merchant_id, livemode, scope, created_at), DELETE ON idempotency_keys TO ivy_jobs;
 GRANT SELECT, INSERT ON events TO ivy_app;
 GRANT SELECT ON events TO ivy_jobs, ivy_read;
 GRANT SELECT, INSERT, DELETE ON outbox TO ivy_app;
-GRANT SELECT, UPDATE (sends, next_send_at) ON outbox TO ivy_jobs;
+GRANT UPDATE (action, next_send_at, expected_at) ON outbox TO ivy_app;
+GRANT SELECT, INSERT, UPDATE (sends, next_send_at) ON outbox TO ivy_jobs;
 GRANT SELECT ON outbox TO ivy_read;

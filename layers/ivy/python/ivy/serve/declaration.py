@@ -1,8 +1,8 @@
 """Declarations: what a function is, before anything runs.
 
-The object that ``@endpoint``, ``@consumer``, ``@job`` or ``@authorizer`` leaves in a module *is*
-the Lambda handler, and it carries everything ``infra/`` needs to deploy it. Nothing here imports
-a web framework or an AWS library, so reading sixty declarations costs next to nothing.
+The object that ``@endpoint``, ``@consumer``, ``@job``, ``@authorizer`` or ``@connector`` leaves in
+a module *is* the Lambda handler, and it carries everything ``infra/`` needs to deploy it. Nothing
+here imports a web framework or an AWS library, so reading sixty declarations costs next to nothing.
 """
 
 from __future__ import annotations
@@ -10,13 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
 
 from ivy.callers import Scope
+from ivy.database import Transaction
 from ivy.errors import Problem
 from ivy.needs import Need
 
 FUNCTION_TIMEOUT_SECONDS = 15
 """Below the gateway's 29 s, above the database's 8 s statement timeout."""
+
+CONNECTOR_TIMEOUT_SECONDS = 10
+"""Above what anyone waits for a connector: what was begun is finished, and found by a lookup."""
 
 MEMORY_MB = 512
 CONSUMER_BATCH = 10
@@ -58,6 +65,7 @@ class Route(Declaration):
     idempotent: bool
     public: bool
     errors: tuple[type[Problem], ...] = ()
+    settled: Callable[[Transaction, UUID], BaseModel | None] | None = None
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -93,3 +101,13 @@ class Job(Declaration):
 @dataclass(frozen=True, kw_only=True)
 class Authorizer(Declaration):
     """The Lambda authoriser in front of every route that is not public."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectorFunction(Declaration):
+    """The function that stands for one acquirer, invoked with one message at a time.
+
+    ``acquirer`` is the name of the connector that charges carry.
+    """
+
+    acquirer: str

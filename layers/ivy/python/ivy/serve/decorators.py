@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
 
 from ivy.callers import Scope
+from ivy.database import Transaction
 from ivy.errors import Problem
 from ivy.needs import Need
 from ivy.serve.authorizing import AuthorizerHandler
-from ivy.serve.declaration import FUNCTION_TIMEOUT_SECONDS, MEMORY_MB
+from ivy.serve.connecting import ConnectorHandler
+from ivy.serve.declaration import CONNECTOR_TIMEOUT_SECONDS, FUNCTION_TIMEOUT_SECONDS, MEMORY_MB
 from ivy.serve.http import Endpoint
 from ivy.serve.queues import QueueConsumer
 from ivy.serve.schedules import ScheduledJob
@@ -22,6 +27,7 @@ def endpoint(
     scope: Scope | None = None,
     public: bool = False,
     idempotent: bool = False,
+    settled: Callable[[Transaction, UUID], BaseModel | None] | None = None,
     errors: tuple[type[Problem], ...] = (),
     uses: tuple[Need, ...] = (),
     memory_mb: int = MEMORY_MB,
@@ -34,6 +40,8 @@ def endpoint(
         scope: What the credential must be allowed to do; None needs only a valid credential.
         public: Whether the route is open to everyone.
         idempotent: Whether ``Idempotency-Key`` is required; every POST that moves money says so.
+        settled: Returns the object that the function answered once its outcome is known, None
+            before; for requests that say ``"wait": true``.
         errors: What the function can raise beyond what every route can.
         uses: The resources it touches.
         memory_mb: Lambda memory, and with it CPU.
@@ -51,6 +59,7 @@ def endpoint(
             scope=scope,
             idempotent=idempotent,
             public=public,
+            settled=settled,
             errors=errors,
         )
 
@@ -89,5 +98,21 @@ def authorizer(*, uses: tuple[Need, ...] = ()) -> Callable[[Callable[..., Any]],
 
     def declare(function: Callable[..., Any]) -> AuthorizerHandler:
         return AuthorizerHandler(function=function, uses=uses)
+
+    return declare
+
+
+def connector(
+    acquirer: str, *, uses: tuple[Need, ...] = ()
+) -> Callable[[Callable[..., Any]], ConnectorHandler]:
+    """Declare the function that stands for an acquirer: it is given messages, and answers them."""
+
+    def declare(function: Callable[..., Any]) -> ConnectorHandler:
+        return ConnectorHandler(
+            function=function,
+            uses=uses,
+            timeout_seconds=CONNECTOR_TIMEOUT_SECONDS,
+            acquirer=acquirer,
+        )
 
     return declare

@@ -8,23 +8,26 @@ a thread, and answers are bytes made once, so that what is stored for a replay i
 from __future__ import annotations
 
 import inspect
+import json
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 from pydantic import BaseModel
 
 from ivy import errors, observe, outbox
 from ivy.database import Transaction, database
 from ivy.idempotency import Answer
+from ivy.ledger_transactions import DryRun
 from ivy.models import Document
 from ivy.pages import Page
 from ivy.serve import problems
 from ivy.serve.declaration import Route
 from ivy.serve.injection import parameters
-from ivy.serve.once import Given, once
+from ivy.serve.once import Given, Rehearsed, once
 from ivy.serve.requests import Incoming, check
 
 if TYPE_CHECKING:
@@ -32,6 +35,11 @@ if TYPE_CHECKING:
     from mangum import Mangum
 
 JSON = "application/json"
+REHEARSED = 200
+"""The status of a dry run: nothing was created."""
+
+WAIT_SECONDS = 5.0
+POLL_SECONDS = 0.1
 
 _incoming: ContextVar[Incoming] = ContextVar("incoming")
 _cold = True
@@ -118,6 +126,9 @@ class Endpoint(Route):
     def _run(self, incoming: Incoming, values: dict[str, Any]) -> Given:
         """Call the function with what it asks for, in a transaction where it asks for one."""
         wanted = parameters(self.function)
+        waits = self.settled is not None and any(
+            getattr(value, "wait", False) for value in values.values()
+        )
 
         def work(tx: Transaction | None = None) -> Answer:
             given = wanted.fill(
@@ -125,10 +136,11 @@ class Endpoint(Route):
                 caller=incoming.caller,
                 database=None if tx else database() if wanted.opens_transactions else None,
             )
-            return self._answer(self.function(**given, **values))
+            return self._answer(self.function(**given, **values), provisional=waits)
 
         if self.idempotent:
-            return once(incoming.authenticated, incoming.idempotency_key(self), work)
+            key = incoming.idempotency_key(self)
+            return once(incoming.authenticated, key, work, partial(self._outcome, incoming))
         if Transaction not in wanted.injected:
             return Given(work(), replayed=False)
         tenant = incoming.caller.tenant if incoming.caller else None
@@ -137,11 +149,29 @@ class Endpoint(Route):
         outbox.send(tx.after_commit)
         return Given(answer, replayed=False)
 
-    def _answer(self, result: Any) -> Answer:
+    def _answer(self, result: Any, *, provisional: bool = False) -> Answer:
         if isinstance(result, Document):
             return Answer(self.status, result.body, result.media_type)
         body = result.model_dump_json().encode() if isinstance(result, BaseModel) else b""
-        return Answer(self.status, body)
+        if isinstance(result, DryRun):
+            raise Rehearsed(Answer(REHEARSED, body))
+        return Answer(self.status, body, provisional=provisional)
+
+    def _outcome(self, incoming: Incoming, provisional: Answer) -> Answer:
+        """Wait up to five seconds for the outcome of what was answered, and return its answer."""
+        subject = UUID(hex=json.loads(provisional.body)["id"].partition("_")[2])
+        deadline = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                with database().transaction(incoming.authenticated.tenant) as tx:
+                    settled = self.settled(tx, subject) if self.settled else None
+            except errors.ChargeDeclined as declined:
+                body = _problem_body(declined, incoming)
+                return Answer(declined.status, body, problems.MEDIA_TYPE)
+            if settled is not None:
+                return self._answer(settled)
+            time.sleep(POLL_SECONDS)
+        return provisional
 
     async def _refuse_invalid(self, _request: Request, error: Exception) -> Response:
         found: Any = error

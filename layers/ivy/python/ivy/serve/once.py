@@ -20,11 +20,29 @@ class Given:
     replayed: bool
 
 
-def once(caller: Caller, key: Key, work: Callable[[Transaction], Answer]) -> Given:
+class Rehearsed(Exception):  # noqa: N818 - nothing went wrong: it only must not be kept
+    """Raised with the answer of a dry run, to leave nothing of it behind."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+
+def once(
+    caller: Caller,
+    key: Key,
+    work: Callable[[Transaction], Answer],
+    outcome: Callable[[Answer], Answer],
+) -> Given:
     """Do the work of a request once, however often it is sent, and answer alike each time.
 
-    Only a success is kept. Whatever is raised leaves nothing behind, so a corrected request may
-    use the same key.
+    Only a success and a decline are kept. Whatever else is raised leaves nothing behind, so a
+    corrected request may use the same key.
+
+    Args:
+        caller: Who asks.
+        key: Under which key.
+        work: Does it, in the transaction that also keeps the key and the answer.
+        outcome: Given a provisional answer, waits for the final one; the same if it takes too long.
     """
     front = Front(caller.tenant, key)
     replay = front.claim()
@@ -34,11 +52,19 @@ def once(caller: Caller, key: Key, work: Callable[[Transaction], Answer]) -> Giv
         with database().transaction(caller.tenant) as tx:
             given = _work(tx, caller, key, work)
         faults.point("once.after_commit")
+        outbox.send(tx.after_commit)
+        if given.answer.provisional:
+            given = Given(_decided(caller, key, given.answer, outcome), given.replayed)
+    except Rehearsed as rehearsed:
+        front.release()
+        return Given(rehearsed.answer, replayed=False)
     except Exception:
         front.release()
         raise
-    front.complete(given.answer)
-    outbox.send(tx.after_commit)
+    if given.answer.provisional:
+        front.release()
+    else:
+        front.complete(given.answer)
     faults.point("once.before_response")
     return given
 
@@ -55,3 +81,15 @@ def _work(
     idempotency.keep(tx, caller.tenant, key, answer)
     faults.point("once.before_commit")
     return Given(answer, replayed=False)
+
+
+def _decided(
+    caller: Caller, key: Key, provisional: Answer, outcome: Callable[[Answer], Answer]
+) -> Answer:
+    """Wait for the outcome and keep it in place of the provisional answer."""
+    final = outcome(provisional)
+    if not final.provisional:
+        with database().transaction(caller.tenant) as tx:
+            idempotency.keep(tx, caller.tenant, key, final)
+            faults.point("once.outcome.before_commit")
+    return final

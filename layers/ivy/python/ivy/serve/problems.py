@@ -83,6 +83,7 @@ def body(problem: Problem, *, base_url: str, instance: str, request_id: str) -> 
         "code": problem.code,
         "request_id": request_id,
         "retryable": problem.retryable,
+        **problem.facts,
     }
     if problem.param is not None:
         document["param"] = problem.param

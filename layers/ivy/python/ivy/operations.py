@@ -1,0 +1,112 @@
+"""Asking a connector: each call noted before it is made and completed with its answer.
+
+The order of things is always the same. In one transaction the attempt is noted; outside any
+transaction the connector is asked; in a second transaction the answer is written together with
+everything that follows from it. Dying anywhere in between leaves a noted attempt without an
+answer, and the next attempt looks the order up before it asks again.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from ivy.connectors import Connector, Order, Outcome, carry_out
+from ivy.database import Tenant, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call to a connector, noted and about to be made."""
+
+    number: int
+    connector: str
+    order: Order
+    asked_before: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a connector said, and how long it took."""
+
+    outcome: Outcome
+    milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    number: int
+    asked_before: bool
+
+
+def account_name(tenant: Tenant) -> str:
+    """Return the name by which a connector knows a merchant in a mode: ``1001-test``."""
+    return f"{tenant.merchant_id}-{'live' if tenant.livemode else 'test'}"
+
+
+def tenant_of(account: str) -> Tenant:
+    """Return the tenant behind a connector's account name; raises ValueError for anything else."""
+    merchant, _, mode = account.partition("-")
+    if mode not in ("live", "test"):
+        raise ValueError(f"not an account name: {account!r}")
+    return Tenant(int(merchant), mode == "live")
+
+
+def note(
+    tx: Transaction, tenant: Tenant, subject: UUID, *, connector: str, order: Order, at: datetime
+) -> Attempt:
+    """Note that a connector is about to be asked about ``subject``."""
+    noted = tx.row(
+        _Noted,
+        _NOTE,
+        merchant_id=tenant.merchant_id,
+        livemode=tenant.livemode,
+        subject=subject,
+        connector=connector,
+        request_id=order.key,
+        started_at=at,
+    )
+    assert noted is not None  # noqa: S101 - an INSERT … RETURNING returns or raises
+    return Attempt(noted.number, connector, order, noted.asked_before)
+
+
+def ask(connector: Connector, attempt: Attempt) -> Answer:
+    """Ask, and return the answer. Never raises, and never inside a transaction."""
+    started = time.perf_counter()
+    outcome = carry_out(connector, attempt.order, asked_before=attempt.asked_before)
+    return Answer(outcome, round((time.perf_counter() - started) * 1000))
+
+
+def answered(
+    tx: Transaction, tenant: Tenant, subject: UUID, attempt: Attempt, answer: Answer
+) -> None:
+    """Complete a noted attempt with its answer."""
+    tx.run(
+        "UPDATE attempts SET outcome = %(outcome)s, reference = %(reference)s,"
+        " milliseconds = %(milliseconds)s"
+        " WHERE merchant_id = %(merchant_id)s AND livemode = %(livemode)s"
+        " AND subject = %(subject)s AND number = %(number)s",
+        merchant_id=tenant.merchant_id,
+        livemode=tenant.livemode,
+        subject=subject,
+        number=attempt.number,
+        outcome=answer.outcome.outcome,
+        reference=getattr(answer.outcome, "reference", None),
+        milliseconds=answer.milliseconds,
+    )
+
+
+_NOTE = """
+    INSERT INTO attempts (merchant_id, livemode, subject, number, connector, request_id, started_at)
+    SELECT %(merchant_id)s, %(livemode)s, %(subject)s, coalesce(max(number), 0) + 1, %(connector)s,
+           %(request_id)s, %(started_at)s
+    FROM attempts
+    WHERE merchant_id = %(merchant_id)s AND livemode = %(livemode)s AND subject = %(subject)s
+    RETURNING number, EXISTS (
+        SELECT FROM attempts earlier
+        WHERE earlier.merchant_id = %(merchant_id)s AND earlier.livemode = %(livemode)s
+          AND earlier.subject = %(subject)s AND earlier.request_id = %(request_id)s
+    ) AS asked_before
+"""

@@ -1,0 +1,142 @@
+"""The state machines of charges, refunds and disputes: one table, shared with the database.
+
+Each transition has one event, and one ledger posting where money moves; the event, the posting and
+the new version are written in one transaction. ``schema/0005_charges.sql`` holds the same rows and
+refuses everything else; a test compares the two and prints them into ``docs/states.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+from ivy import events, ledger
+from ivy.database import Tenant, Transaction
+from ivy.events import EventType
+from ivy.ledger import Posting, PostingKind
+
+Kind = Literal["charge", "refund", "dispute"]
+
+BEGIN = ""
+"""The state before an object exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One legal change of state, what announces it, and what it does to the books."""
+
+    kind: Kind
+    before: str
+    after: str
+    event: EventType
+    posting: PostingKind | None = None
+
+
+def _transitions() -> Iterator[Transition]:
+    """Yield every legal transition."""
+    p = PostingKind
+    authorized, captured, released = p.CHARGE_AUTHORIZED, p.CHARGE_CAPTURED, p.CHARGE_RELEASED
+    yield Transition("charge", BEGIN, "pending", "charge.pending")
+    yield Transition("charge", "pending", "requires_action", "charge.requires_action")
+    for before in ("pending", "requires_action"):
+        yield Transition("charge", before, "authorized", "charge.authorized", authorized)
+        yield Transition("charge", before, "succeeded", "charge.succeeded", captured)
+        yield Transition("charge", before, "failed", "charge.failed")
+    yield Transition("charge", "requires_action", "canceled", "charge.canceled")
+    yield Transition("charge", "authorized", "succeeded", "charge.captured", captured)
+    yield Transition("charge", "authorized", "canceled", "charge.canceled", released)
+    yield Transition("charge", "authorized", "expired", "charge.expired", released)
+    yield Transition("charge", "authorized", "failed", "charge.failed", released)
+    yield Transition("charge", "succeeded", "succeeded", "charge.refunded")
+    yield Transition("charge", "succeeded", "failed", "charge.failed", p.CHARGE_RETURNED)
+    yield Transition("charge", "failed", "failed", "charge.refunded")
+
+    processing = "pending(processing)"
+    no_funds = "pending(insufficient_funds)"
+    no_charge = "pending(charge_pending)"
+    yield Transition("refund", BEGIN, processing, "refund.created", p.REFUND_ACCEPTED)
+    yield Transition("refund", BEGIN, no_funds, "refund.created")
+    yield Transition("refund", BEGIN, no_charge, "refund.created")
+    yield Transition("refund", no_charge, no_funds, "refund.updated")
+    for before in (no_charge, no_funds):
+        yield Transition("refund", before, processing, "refund.updated", p.REFUND_ACCEPTED)
+        yield Transition("refund", before, "canceled", "refund.canceled")
+    yield Transition("refund", processing, "succeeded", "refund.succeeded", p.REFUND_SUCCEEDED)
+    yield Transition("refund", processing, "failed", "refund.failed", p.REFUND_RETURNED)
+
+    needs, review = "needs_response", "under_review"
+    yield Transition("dispute", BEGIN, needs, "dispute.created", p.DISPUTE_OPENED)
+    yield Transition("dispute", needs, needs, "dispute.funds_withdrawn", p.DISPUTE_WITHDRAWN)
+    yield Transition("dispute", needs, review, "dispute.updated")
+    for before in (needs, review):
+        yield Transition("dispute", before, "won", "dispute.won", p.DISPUTE_WON)
+        yield Transition("dispute", before, "lost", "dispute.lost", p.DISPUTE_LOST)
+    yield Transition("dispute", "won", "won", "dispute.funds_reinstated", p.DISPUTE_REINSTATED)
+
+
+TRANSITIONS = tuple(_transitions())
+_BY_STATES = {(each.kind, each.before, each.after): each for each in TRANSITIONS}
+
+
+class IllegalTransitionError(RuntimeError):
+    """The program wanted a change of state that no machine has."""
+
+
+class Versioned(Protocol):
+    """An object whose changes are announced."""
+
+    @property
+    def id(self) -> UUID:
+        """Which object."""
+
+    @property
+    def version(self) -> int:
+        """Counts its transitions."""
+
+    def model_dump_json(self) -> str:
+        """Return it as callers see it."""
+
+
+def transition(kind: Kind, before: str, after: str) -> Transition:
+    """Return a legal transition.
+
+    Raises:
+        IllegalTransitionError: There is none from the one state to the other.
+    """
+    found = _BY_STATES.get((kind, before, after))
+    if found is None:
+        raise IllegalTransitionError(f"{kind}: no way from {before!r} to {after!r}")
+    return found
+
+
+def record(
+    tx: Transaction,
+    tenant: Tenant,
+    change: Transition,
+    changed: Versioned,
+    *,
+    at: datetime,
+    posting: Posting | None = None,
+) -> None:
+    """Write what a transition means besides the object's own row: its posting and its event.
+
+    Raises:
+        IllegalTransitionError: The posting is not the one that the table says.
+    """
+    if change.posting != (posting.kind if posting else None):
+        raise IllegalTransitionError(f"{change} cannot be posted as {posting}")
+    if posting is not None:
+        ledger.post(tx, tenant, posting)
+    events.record(
+        tx,
+        tenant,
+        event=change.event,
+        subject=changed.id,
+        version=changed.version,
+        data=changed,
+        at=at,
+        ledger_transaction=posting.id if posting else None,
+    )
