@@ -12,6 +12,7 @@ from aws_cdk import App, DefaultStackSynthesizer, Environment, Stack
 from infra import layers
 from infra.api import ApiStack
 from infra.catalogue import read_functions
+from infra.connectors import ConnectorsStack
 from infra.data import DataStack
 from infra.function import FunctionFactory
 from infra.migrations import add_migrations
@@ -66,6 +67,10 @@ def application(
         **_placed(target),
     )
     add_migrations(data, target, functions, FunctionFactory(data, target, built, network, build))
+    connectors = ConnectorsStack(app, f"{target.prefix}-connectors", **_placed(target))
+    connectors.add(
+        functions, data.shared, FunctionFactory(connectors, target, built, network, build)
+    )
     routes = RoutesStack(app, f"{target.prefix}-routes", **_placed(target))
     routes.add(functions, data.shared, FunctionFactory(routes, target, built, network, build))
     workers = WorkersStack(app, f"{target.prefix}-workers", **_placed(target))
@@ -84,7 +89,7 @@ def application(
         workers=workers,
         **_placed(target),
     )
-    order += [data, routes, workers, api, watch]
+    order += [data, connectors, routes, workers, api, watch]
     for earlier, later in pairwise(order):
         later.add_stack_dependency(earlier)
     return app

@@ -89,8 +89,8 @@ def _read(path: Path) -> Function:
     handler = getattr(_module(f"functions.{noun}.{verb}", path), "handler", None)
     if not isinstance(handler, Declaration):
         raise CatalogueError(
-            f"functions/{noun}/{verb}.py has no `handler` made by @endpoint, @consumer, @job or "
-            f"@authorizer: {handler!r}"
+            f"functions/{noun}/{verb}.py has no `handler` made by @endpoint, @consumer, @job, "
+            f"@authorizer or @connector: {handler!r}"
         )
     return Function(noun=noun, verb=verb, source=path, declaration=handler)
 

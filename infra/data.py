@@ -1,4 +1,4 @@
-"""Everything that keeps state: Aurora, the idempotency table, queues, secrets."""
+"""Everything that keeps state: Aurora, tables, queues, secrets."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 
 from infra.catalogue import declared
-from infra.needs import DATABASE_ROLES, Shared
-from ivy.serve.declaration import Consumer
+from infra.needs import ACQUIRER_INDEXES, DATABASE_ROLES, Shared
+from ivy.serve.declaration import ConnectorFunction, Consumer
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -60,8 +60,13 @@ class DataStack(Stack):
                 self, "Database", target=target, network=network, secrets=secrets, key=key
             )
         self.shared = Shared(
-            table=self._idempotency_table(),
+            table=self._table("idempotency", time_to_live_attribute="expiration"),
+            acquirer_table=self._acquirer_table(),
             queues=queues,
+            connectors={
+                connector.acquirer: function.physical_name(target.prefix)
+                for function, connector in declared(functions, ConnectorFunction)
+            },
             secrets=secrets,
             key=key,
             database_host=self.database.proxy_host if self.database else None,
@@ -81,8 +86,9 @@ class DataStack(Stack):
         for queue in shared.queues.values():
             self.export_value(queue.queue_arn)
             self.export_value(queue.queue_url)
-        self.export_value(shared.table.table_arn)
-        self.export_value(shared.table.table_name)
+        for table in (shared.table, shared.acquirer_table):
+            self.export_value(table.table_arn)
+            self.export_value(table.table_name)
         if shared.key is not None:
             self.export_value(shared.key.key_arn)
 
@@ -127,13 +133,25 @@ class DataStack(Stack):
             ),
         )
 
-    def _idempotency_table(self) -> dynamodb.Table:
+    def _acquirer_table(self) -> dynamodb.Table:
+        """Make the simulated acquirer's table; only items with something due are in an index."""
+        table = self._table("acquirer")
+        for attribute, index in ACQUIRER_INDEXES.items():
+            table.add_global_secondary_index(
+                index_name=index,
+                partition_key=_text(attribute),
+                sort_key=_text("due"),
+                projection_type=dynamodb.ProjectionType.KEYS_ONLY,
+            )
+        return table
+
+    def _table(self, name: str, **more: Any) -> dynamodb.Table:
         return dynamodb.Table(
             self,
-            "Idempotency",
-            table_name=f"{self._target.prefix}-idempotency",
-            partition_key=dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING),
-            time_to_live_attribute="expiration",
+            name.title(),
+            table_name=f"{self._target.prefix}-{name}",
+            partition_key=_text("id"),
+            **more,
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             encryption=dynamodb.TableEncryption.AWS_MANAGED,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
@@ -168,3 +186,7 @@ class DataStack(Stack):
         )
         CfnOutput(self, f"{name.title()}QueueUrl", value=queue.queue_url)
         return queue
+
+
+def _text(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)

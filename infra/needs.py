@@ -6,11 +6,12 @@ grant more than is used (``grant_read_write_data`` includes Scan and the stream)
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aws_cdk import Stack
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 
 from ivy.needs import Need
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 DATABASE_ROLES = ("app", "jobs", "read")
 """The roles that migrations create, each with its own secret. ``owner`` runs the migrations."""
 
+ACQUIRER_INDEXES = {"account": "due_by_account", "mailbox": "due_by_mailbox"}
+"""The indexes of the simulated acquirer on what is due, by the attribute they start with."""
+
 QUEUE_SUFFIX = "_queue"
 
 
@@ -39,14 +43,18 @@ class Shared:
 
     Attributes:
         table: The DynamoDB front of idempotency.
+        acquirer_table: The payments of the simulated acquirer.
         queues: Queues by the name their consumer declares.
+        connectors: Functions that stand for an acquirer, by the acquirer's name.
         secrets: ``owner``, ``app``, ``jobs``, ``read`` and ``access``.
         key: The key that encrypts the secrets, where there is one.
         database_host: Address of RDS Proxy, where there is one.
     """
 
     table: dynamodb.ITable
+    acquirer_table: dynamodb.ITable
     queues: Mapping[str, sqs.IQueue]
+    connectors: Mapping[str, str]
     secrets: Mapping[str, secretsmanager.ISecret]
     key: kms.IKey | None = None
     database_host: str | None = None
@@ -73,7 +81,7 @@ def granted(need: Need, shared: Shared) -> Grant:
     """Return what one need grants.
 
     Raises:
-        NeedError: it is a queue that nothing consumes.
+        NeedError: it is a queue that nothing consumes, or connectors where there are none.
     """
     if (known := _GRANTS.get(need)) is not None:
         return known(shared)
@@ -159,11 +167,45 @@ def _queue(shared: Shared, need: Need) -> Grant:
     )
 
 
+def _connectors(shared: Shared) -> Grant:
+    """Invoke each connector, by its name, which never changes: nothing is imported."""
+    if not shared.connectors:
+        raise NeedError("connectors are needed, but no function is declared @connector(…)")
+    stack = Stack.of(shared.table)
+    arns = [
+        stack.format_arn(
+            service="lambda",
+            resource="function",
+            resource_name=name,
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        for name in shared.connectors.values()
+    ]
+    return Grant(
+        statements=(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=arns),),
+        environment={"IVY_CONNECTORS": json.dumps(dict(shared.connectors))},
+    )
+
+
+def _acquirer_table(shared: Shared) -> Grant:
+    arn, name = shared.acquirer_table.table_arn, shared.acquirer_table.table_name
+    indexes = [f"{arn}/index/{index}" for index in ACQUIRER_INDEXES.values()]
+    return Grant(
+        statements=(
+            iam.PolicyStatement(actions=["dynamodb:GetItem", "dynamodb:PutItem"], resources=[arn]),
+            iam.PolicyStatement(actions=["dynamodb:Query"], resources=indexes),
+        ),
+        environment={"IVY_ACQUIRER_TABLE": name},
+    )
+
+
 _GRANTS: Mapping[Need, Callable[[Shared], Grant]] = {
     Need.DATABASE: partial(_database, role="app"),
     Need.DATABASE_JOBS: partial(_database, role="jobs"),
     Need.DATABASE_OWNER: _owner,
     Need.ACCESS_SECRET: partial(_secret, variable="IVY_ACCESS_SECRET", names=("access",)),
     Need.IDEMPOTENCY_TABLE: _table,
+    Need.CONNECTORS: _connectors,
+    Need.ACQUIRER_TABLE: _acquirer_table,
     Need.REFERENCE: lambda _: Grant(reference=True),
 }

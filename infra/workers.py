@@ -15,7 +15,7 @@ from aws_cdk import aws_sqs as sqs
 from infra.catalogue import declared
 from infra.data import DEAD_LETTER_RETENTION
 from infra.needs import all_granted
-from ivy.serve.declaration import Consumer, Job
+from ivy.serve.declaration import Command, Consumer, Job
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -43,12 +43,14 @@ class WorkersStack(Stack):
     def add(
         self, target: Target, functions: list[Function], shared: Shared, make: FunctionFactory
     ) -> None:
-        """Add every consumer and every scheduled job."""
+        """Add every consumer, every scheduled job and every operators' command."""
         for function, consumer in declared(functions, Consumer):
             self._consumer(function, consumer, shared, make)
         for function, job in declared(functions, Job):
             if job.schedule is not None:
                 self._job(target, function, job.schedule, shared, make)
+        for function, command in declared(functions, Command):
+            make.make(function, all_granted(command.needs, shared))
 
     def _consumer(
         self, function: Function, consumer: Consumer, shared: Shared, make: FunctionFactory

@@ -8,11 +8,18 @@ from infra import needs
 from infra.needs import NeedError, Shared, all_granted
 from ivy.needs import Need
 
+EMPTY = Shared(
+    table=None,  # type: ignore[arg-type] # never asked
+    acquirer_table=None,  # type: ignore[arg-type] # same
+    queues={},
+    connectors={},
+    secrets={},
+)
+
 
 def test_a_queue_that_nothing_consumes() -> None:
-    empty = Shared(table=None, queues={}, secrets={})  # type: ignore[arg-type] # never asked
     with pytest.raises(NeedError, match="@consumer\\('charges'\\)"):
-        all_granted((Need.CHARGES_QUEUE,), empty)
+        all_granted((Need.CHARGES_QUEUE,), EMPTY)
 
 
 def test_two_roles_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,6 +27,10 @@ def test_two_roles_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
         return needs.Grant(environment={"IVY_DATABASE_SECRET": "one"})
 
     monkeypatch.setattr(needs, "granted", grant)
-    empty = Shared(table=None, queues={}, secrets={})  # type: ignore[arg-type] # never asked
     with pytest.raises(NeedError, match="cannot be needed together"):
-        all_granted((Need.DATABASE, Need.DATABASE_JOBS), empty)
+        all_granted((Need.DATABASE, Need.DATABASE_JOBS), EMPTY)
+
+
+def test_connectors_where_there_are_none() -> None:
+    with pytest.raises(NeedError, match="@connector"):
+        all_granted((Need.CONNECTORS,), EMPTY)

@@ -123,10 +123,10 @@ def test_schedules_lose_nothing(assembly: Assembly, functions: list[Function]) -
 def test_encrypted_at_rest(aws: Assembly) -> None:
     for queue in aws.resources("AWS::SQS::Queue"):
         assert queue.properties["SqsManagedSseEnabled"] is True, queue.where
-    table = aws.one("AWS::DynamoDB::Table").properties
-    assert table["SSESpecification"]["SSEEnabled"] is True
-    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
-    assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
+    for table in aws.resources("AWS::DynamoDB::Table"):
+        assert table.properties["SSESpecification"]["SSEEnabled"] is True, table.where
+        recovery = table.properties["PointInTimeRecoverySpecification"]
+        assert recovery["PointInTimeRecoveryEnabled"] is True, table.where
     cluster = aws.one("AWS::RDS::DBCluster").properties
     assert cluster["StorageEncrypted"] is True
     assert "KmsKeyId" in cluster
@@ -198,14 +198,15 @@ def test_stacks_have_room(assembly: Assembly) -> None:
         assert len(template.get("Outputs", {})) < MOST_OUTPUTS, name
 
 
-def test_outputs_are_named(assembly: Assembly) -> None:
+def test_outputs_are_named(assembly: Assembly, functions: list[Function]) -> None:
+    queues = {f.declaration.queue for f in functions if isinstance(f.declaration, Consumer)}
     named = {
         name
         for template in assembly.templates.values()
         for name in template.get("Outputs", {})
         if not name.startswith("ExportsOutput")
     }
-    assert named == {"ApiId", "ApiUrl", "ChargesQueueUrl"}
+    assert named == {"ApiId", "ApiUrl"} | {f"{queue.title()}QueueUrl" for queue in queues}
 
 
 def test_the_emulator_knows_every_local_type(local: Assembly) -> None:

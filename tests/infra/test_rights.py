@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ivy.needs import Need
-from ivy.serve.declaration import Consumer, Job
+from ivy.serve.declaration import ConnectorFunction, Consumer, Job
 from tests.infra.templates import REPOSITORY, Assembly, Resource, as_list, statements
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ EXPECTED = {
     Need.ACCESS_SECRET: SECRET,
     Need.IDEMPOTENCY_TABLE: {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
     Need.CHARGES_QUEUE: SEND,
+    Need.REFUNDS_QUEUE: SEND,
+    Need.DISPUTES_QUEUE: SEND,
+    Need.CONNECTORS: {"lambda:InvokeFunction"},
+    Need.ACQUIRER_TABLE: {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"},
     Need.REFERENCE: set(),
 }
 DATABASE_NEEDS = {Need.DATABASE, Need.DATABASE_JOBS, Need.DATABASE_OWNER}
@@ -156,3 +160,46 @@ def test_private_network_exactly_for_the_database(
             assert "VpcConfig" in made, function.name
         if not DATABASE_NEEDS & set(function.declaration.needs):
             assert "VpcConfig" not in made, function.name
+
+
+def test_only_connectors_are_invoked_and_only_by_those_who_say_so(
+    assembly: Assembly, functions: list[Function]
+) -> None:
+    connectors = {
+        f.physical_name("ivy") for f in functions if isinstance(f.declaration, ConnectorFunction)
+    }
+    assert connectors
+    for function in functions:
+        role = assembly.role_of(assembly.functions()[function.physical_name("ivy")])
+        invoked = {
+            str(resource["Fn::Join"][1][-1] if isinstance(resource, dict) else resource).rpartition(
+                ":"
+            )[2]
+            for statement in statements(role)
+            if "lambda:InvokeFunction" in as_list(statement["Action"])
+            for resource in as_list(statement["Resource"])
+        }
+        asks = Need.CONNECTORS in function.declaration.needs
+        assert invoked == (connectors if asks else set()), function.name
+
+
+def test_a_connector_holds_no_ledger_and_its_table_nobody_else(functions: list[Function]) -> None:
+    for function in functions:
+        needs = set(function.declaration.needs)
+        if isinstance(function.declaration, ConnectorFunction):
+            assert not needs & (DATABASE_NEEDS | {Need.ACCESS_SECRET}), function.name
+        else:
+            assert Need.ACQUIRER_TABLE not in needs, function.name
+
+
+def test_the_acquirers_table_is_read_through_its_indexes(local: Assembly) -> None:
+    role = local.role_of(local.functions()["ivy-connectors-simulated"])
+    (query,) = (s for s in statements(role) if "dynamodb:Query" in as_list(s["Action"]))
+    indexes = {str(resource["Fn::Join"][1][-1]) for resource in as_list(query["Resource"])}
+    assert indexes == {"/index/due_by_account", "/index/due_by_mailbox"}
+    made = next(
+        table.properties["GlobalSecondaryIndexes"]
+        for table in local.resources("AWS::DynamoDB::Table")
+        if "GlobalSecondaryIndexes" in table.properties
+    )
+    assert {f"/index/{index['IndexName']}" for index in made} == indexes

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ivy.serve.declaration import Authorizer, Consumer, Job, Route
+from ivy.serve.declaration import Authorizer, ConnectorFunction, Consumer, Job, Route
 
 if TYPE_CHECKING:
     from infra.catalogue import Function
@@ -31,6 +31,8 @@ def what(function: Function) -> str:
         return f"QUEUE  {declaration.queue}"
     if isinstance(declaration, Job):
         return f"JOB    {declaration.schedule or 'at deployment'}"
+    if isinstance(declaration, ConnectorFunction):
+        return f"ACQUIRER {declaration.acquirer}"
     return "AUTHORISER"
 
 
@@ -42,7 +44,7 @@ def who(function: Function) -> str:
 
 
 def order(function: Function) -> tuple[int, str, str]:
-    kinds = (Route, Authorizer, Consumer, Job)
+    kinds = (Route, Authorizer, ConnectorFunction, Consumer, Job)
     rank = next(n for n, kind in enumerate(kinds) if isinstance(function.declaration, kind))
     path = function.declaration.path if isinstance(function.declaration, Route) else function.name
     return rank, path, what(function)

@@ -42,7 +42,8 @@ def test_stacks_in_order(local: Assembly, aws: Assembly) -> None:
     assert order(local)["ivy-data"] == []
     assert order(aws)["ivy-data"] == ["ivy-network"]
     for found in (order(local), order(aws)):
-        assert "ivy-data" in found["ivy-routes"]
+        assert "ivy-data" in found["ivy-connectors"]
+        assert "ivy-connectors" in found["ivy-routes"]
         assert "ivy-workers" in found["ivy-api"]
         assert "ivy-api" in found["ivy-watch"]
 
