@@ -120,6 +120,40 @@ def key(
 
 
 @app.command()
+def stuck(
+    *,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what is under way and not overdue.")
+    ] = False,
+    resolve: Annotated[str, typer.Option(help="The ch_, re_ or dp_ id to resolve.")] = "",
+    outcome: Annotated[str, typer.Option(help="approved, declined or ask_again.")] = "ask_again",
+    reference: Annotated[str, typer.Option(help="The acquirer's own name of the payment.")] = "",
+    reason: Annotated[str, typer.Option(help="How you know.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show work that no connector has answered for, or say what became of it."""
+    import getpass  # noqa: PLC0415 - each command loads what it needs
+    import json  # noqa: PLC0415 - same
+
+    from local import operators  # noqa: PLC0415 - same
+
+    with _explained():
+        home = _home()
+        every = {"everything": everything or bool(resolve)}
+        found = operators.run(home, "outbox/stuck", every)["data"]
+        if resolve:
+            account = operators.account_of(found, resolve)
+            said = {"account": account, "subject": resolve, "outcome": outcome, "reason": reason}
+            optional = {"reference": reference} if reference else {}
+            answer = operators.run(
+                home, "outbox/resolve", {**said, **optional, "by": getpass.getuser()}
+            )
+            print(json.dumps(answer) if as_json else f"{resolve}: {answer['outcome']}")  # noqa: T201 - the answer
+        else:
+            print(json.dumps(found) if as_json else operators.stuck_table(found))  # noqa: T201 - same
+
+
+@app.command()
 def doctor() -> None:
     """Check every prerequisite and name the exact fix of each that fails."""
     from local import doctor as checks  # noqa: PLC0415 - each command loads what it needs

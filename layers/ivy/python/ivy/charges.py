@@ -22,6 +22,7 @@ from ivy.models import (
     AmountMinor,
     CurrencyCode,
     Input,
+    Link,
     LongText,
     Metadata,
     Object,
@@ -99,7 +100,7 @@ class NextAction(Object):
     """Where to send the payer."""
 
     type: Literal["redirect_to_url"] = "redirect_to_url"
-    url: str
+    url: Link
 
 
 class Charge(Object):

@@ -1,6 +1,7 @@
 """What every request body, query and answer has in common."""
 
 import re
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -131,6 +132,17 @@ Moment = Annotated[
     Field(examples=["2026-11-24T09:30:00Z"]),
 ]
 """A time that a caller sends: RFC 3339 with its zone."""
+
+api_address: ContextVar[str] = ContextVar("api_address", default="")
+"""Where the API is reached by whoever is being answered; empty where nobody is."""
+
+
+def _absolute(url: str) -> str:
+    return f"{api_address.get()}{url}" if url.startswith("/") else url
+
+
+Link = Annotated[str, PlainSerializer(_absolute, return_type=str)]
+"""An address; one that begins with a slash is below the API's own."""
 
 Time = Annotated[AwareDatetime, PlainSerializer(_write_time, return_type=str)]
 """RFC 3339 in UTC with milliseconds."""

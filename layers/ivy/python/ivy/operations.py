@@ -33,6 +33,8 @@ class Answer:
 
     outcome: Outcome
     milliseconds: int
+    resolved_by: str | None = None
+    """The operator who found it out, where the connector did not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def answered(
     """Complete a noted attempt with its answer."""
     tx.run(
         "UPDATE attempts SET outcome = %(outcome)s, reference = %(reference)s,"
-        " milliseconds = %(milliseconds)s"
+        " milliseconds = %(milliseconds)s, resolved_by = %(resolved_by)s"
         " WHERE merchant_id = %(merchant_id)s AND livemode = %(livemode)s"
         " AND subject = %(subject)s AND number = %(number)s",
         merchant_id=tenant.merchant_id,
@@ -95,6 +97,7 @@ def answered(
         outcome=answer.outcome.outcome,
         reference=getattr(answer.outcome, "reference", None),
         milliseconds=answer.milliseconds,
+        resolved_by=answer.resolved_by,
     )
 
 

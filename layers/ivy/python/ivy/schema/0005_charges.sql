@@ -242,8 +242,10 @@ CREATE TABLE attempts (
     outcome      text,
     reference    text,
     milliseconds integer,
+    resolved_by  text,
     PRIMARY KEY (merchant_id, livemode, subject, number)
 );
+COMMENT ON COLUMN attempts.resolved_by IS 'Who found out what the acquirer could not be asked.';
 COMMENT ON COLUMN attempts.request_id IS 'Our idempotency key at the acquirer: one per order, the same in each of its attempts.';
 
 DO $$
@@ -276,4 +278,4 @@ GRANT INSERT (merchant_id, livemode, id, charge_id, amount, fee, created_at, evi
               currency, reason, connector, reference) ON disputes TO ivy_app;
 GRANT UPDATE (status, version, evidence, submitted_at) ON disputes TO ivy_app;
 GRANT INSERT ON attempts TO ivy_app;
-GRANT UPDATE (outcome, reference, milliseconds) ON attempts TO ivy_app;
+GRANT UPDATE (outcome, reference, milliseconds, resolved_by) ON attempts TO ivy_app;

@@ -99,6 +99,11 @@ class Job(Declaration):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Command(Declaration):
+    """Something an operator does: invoked by name, with AWS credentials, never by the gateway."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Authorizer(Declaration):
     """The Lambda authoriser in front of every route that is not public."""
 

@@ -13,6 +13,7 @@ from ivy.database import Transaction
 from ivy.errors import Problem
 from ivy.needs import Need
 from ivy.serve.authorizing import AuthorizerHandler
+from ivy.serve.commands import OperatorCommand
 from ivy.serve.connecting import ConnectorHandler
 from ivy.serve.declaration import CONNECTOR_TIMEOUT_SECONDS, FUNCTION_TIMEOUT_SECONDS, MEMORY_MB
 from ivy.serve.http import Endpoint
@@ -89,6 +90,15 @@ def job(
         return ScheduledJob(
             function=function, uses=uses, schedule=schedule, timeout_seconds=timeout_seconds
         )
+
+    return declare
+
+
+def command(*, uses: tuple[Need, ...] = ()) -> Callable[[Callable[..., Any]], OperatorCommand]:
+    """Declare a command of the operators; its one request parameter is a model of the payload."""
+
+    def declare(function: Callable[..., Any]) -> OperatorCommand:
+        return OperatorCommand(function=function, uses=uses)
 
     return declare
 

@@ -22,7 +22,7 @@ from ivy import errors, observe, outbox
 from ivy.database import Transaction, database
 from ivy.idempotency import Answer
 from ivy.ledger_transactions import DryRun
-from ivy.models import Document
+from ivy.models import Document, api_address
 from ivy.pages import Page
 from ivy.serve import problems
 from ivy.serve.declaration import Route
@@ -57,6 +57,7 @@ class Endpoint(Route):
         try:
             check(self, incoming)
             _incoming.set(incoming)
+            api_address.set(incoming.base_url)
             answer: dict[str, Any] = self._mangum(event, context)
         except Exception as error:  # noqa: BLE001 - nothing leaves but a documented answer
             answer = _without_framework(problems.from_exception(error), incoming)
