@@ -42,6 +42,8 @@ class Settings(BaseModel):
     connectors: dict[str, str] | None = None
     connector_names: tuple[str, ...] = ("simulated",)
     acquirer_table: str | None = None
+    stripe_secret: str | None = None
+    stripe_api_base: str | None = None
 
     def required(self, name: str) -> Any:
         """Return a setting, or fail with the variable to set and the need that sets it."""

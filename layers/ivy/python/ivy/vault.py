@@ -27,3 +27,13 @@ def database() -> dict[str, str]:
 def access() -> dict[str, str]:
     """Return ``pepper`` (API keys) and ``signing_key`` (access tokens)."""
     return read(settings().required("access_secret"))
+
+
+def stripe() -> dict[str, str]:
+    """Return ``test_key``, ``live_key`` and ``return_url`` of Stripe, as far as there are any."""
+    return read(settings().required("stripe_secret"))
+
+
+def forget() -> None:
+    """Read every secret again when it is asked for next: what it held is not accepted any more."""
+    read.cache_clear()
