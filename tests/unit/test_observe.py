@@ -10,8 +10,10 @@ import pytest
 from pydantic import BaseModel
 
 from ivy import observe
+from ivy.card_numbers import REDACTED
 
 ROW = "what the row says"
+CARD = "4242424242424242"
 
 
 @pytest.fixture
@@ -88,6 +90,47 @@ def test_a_failed_validation_does_not_quote_its_input(output: StringIO) -> None:
         observe.failure("it.failed")
     assert json.loads(output.getvalue())["detail"] == "1 fields of Row are not valid"
     assert ROW not in output.getvalue()
+
+
+def test_a_card_number_never_leaves_with_a_line(output: StringIO) -> None:
+    """Wherever it stands: message, field, key, nested, in an object's text, from another caller."""
+
+    class Shown:
+        def __str__(self) -> str:
+            return f"shown {CARD}"
+
+    observe.line(f"paid with {CARD}", note=f"{CARD}!", deep={CARD: [CARD, {"x": CARD}]}, of=Shown())
+    observe.logger().warning("by %s", CARD, extra={"more": (CARD,)})
+    first, second = output.getvalue().splitlines()
+    assert CARD not in first + second
+    line = json.loads(first)
+    assert (line["message"], line["note"]) == (f"paid with {REDACTED}", f"{REDACTED}!")
+    assert line["deep"] == {REDACTED: [REDACTED, {"x": REDACTED}]}
+    assert line["of"] == f"shown {REDACTED}"
+    assert json.loads(second)["message"] == f"by {REDACTED}"
+    assert json.loads(second)["more"] == [REDACTED]
+
+
+def test_nor_with_an_exception(output: StringIO) -> None:
+    line = failing(output, LookupError(f"no token {CARD}"))
+    assert line["detail"] == f"no token {REDACTED}"
+    try:
+        int(f"no token {CARD}")
+    except ValueError:
+        observe.logger().exception("it.failed")  # with message and stack, as a library would
+    traced = json.loads(output.getvalue().splitlines()[-1])
+    assert traced["exception_name"] == "ValueError"
+    assert f"no token {REDACTED}" in traced["exception"]
+    assert CARD not in output.getvalue()
+
+
+def test_what_identifies_a_request_stays(output: StringIO) -> None:
+    known = "42424242-4242-4242-8242-424242424242"
+    observe.correlate(known)
+    observe.line("request", request_id=known, merchant=f"mer_{'0' * 32}")
+    line = json.loads(output.getvalue())
+    assert line["request_id"] == line["correlation_id"] == known
+    assert line["merchant"] == f"mer_{'0' * 32}"
 
 
 def test_a_metric_is_one_embedded_line(capsys: pytest.CaptureFixture[str]) -> None:

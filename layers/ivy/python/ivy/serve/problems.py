@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from pydantic_core import ErrorDetails
 
-from ivy import errors, observe
+from ivy import card_numbers, errors, observe
 from ivy.errors import FieldError, Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -56,17 +56,18 @@ def from_validation(found: Iterable[ErrorDetails | Mapping[str, Any]]) -> Proble
         if where == "query":
             pointer = "".join(f"?{part}" for part in rest[:1])
         else:
-            pointer = "".join("/" + _escape(str(part)) for part in rest)
+            pointer = "".join("/" + escape(str(part)) for part in rest)
         fields.append(FieldError(pointer, str(detail["type"]), str(detail["msg"])))
     return errors.RequestInvalid(fields=tuple(fields))
 
 
-def _escape(part: str) -> str:
+def escape(part: str) -> str:
+    """Return a key or an index as RFC 6901 writes it in a pointer."""
     return part.replace("~", "~0").replace("/", "~1")
 
 
 def body(problem: Problem, *, base_url: str, instance: str, request_id: str) -> bytes:
-    """Return the bytes of a problem document.
+    """Return the bytes of a problem document. A card number in any part of it is redacted.
 
     Args:
         problem: What happened.
@@ -92,4 +93,4 @@ def body(problem: Problem, *, base_url: str, instance: str, request_id: str) -> 
             {"pointer": field.pointer, "code": field.code, "detail": field.detail}
             for field in problem.fields
         ]
-    return json.dumps(document).encode()
+    return json.dumps(card_numbers.redacted(document)).encode()

@@ -6,11 +6,13 @@ import base64
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 from uuid import UUID
 
-from ivy import errors, idempotency, recognition
+from ivy import card_numbers, errors, idempotency, recognition
 from ivy.callers import Caller
 from ivy.database import Tenant
+from ivy.serve import guard
 
 if TYPE_CHECKING:
     from ivy.serve.declaration import Route
@@ -23,10 +25,14 @@ MODES = ("test", "live")
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One request as API Gateway hands it over, in the parts that are used."""
+    """One request as API Gateway hands it over, in the parts that are used.
+
+    ``instance`` is its path as an answer may repeat it; ``query`` its parameters in pairs.
+    """
 
     request_id: str
     path: str
+    query: tuple[tuple[str, str], ...]
     instance: str
     base_url: str
     source_ip: str
@@ -42,12 +48,13 @@ class Incoming:
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         principal = context.get("authorizer") or {}
         path = str(event.get("path", ""))
-        instance = str(context.get("path", path))
+        full_path = str(context.get("path", path))
         return cls(
             request_id=str(context.get("requestId", "")),
             path=path,
-            instance=instance,
-            base_url=_base_url(headers, instance.removesuffix(path)),
+            query=_query(event),
+            instance=_repeatable(full_path),
+            base_url=_base_url(headers, full_path.removesuffix(path)),
             source_ip=str((context.get("identity") or {}).get("sourceIp", "")),
             headers=headers,
             body=_body(event),
@@ -111,7 +118,7 @@ def check(route: Route, incoming: Incoming) -> None:
         media_type = incoming.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
             raise errors.MediaTypeUnsupported(f"Not {media_type or 'a body without a type'}.")
-        incoming.json()
+    guard.refuse_card_numbers(route, incoming, incoming.json())
     if route.idempotent:
         incoming.idempotency_key(route)
 
@@ -124,6 +131,21 @@ def _body(event: dict[str, Any]) -> bytes:
         return base64.b64decode(text, validate=True)
     except ValueError:
         return b"\xff"  # not JSON, and refused as such
+
+
+def _query(event: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return every parameter of the query, from either of the two forms it comes in."""
+    single = event.get("queryStringParameters") or {}
+    several = event.get("multiValueQueryStringParameters") or {}
+    return (
+        *((str(name), str(value)) for name, value in single.items()),
+        *((str(name), str(value)) for name, values in several.items() for value in values or ()),
+    )
+
+
+def _repeatable(path: str) -> str:
+    plain = unquote(path)
+    return card_numbers.redact(plain) if card_numbers.found(plain) else path
 
 
 def _base_url(headers: dict[str, str], stage_path: str) -> str:
