@@ -126,7 +126,7 @@ class Story(RuleBasedStateMachine):
             for (merchant, _), body in self.accepted.items()
             if merchant == ada and body["payment_method"] == "tok_visa"
         ]
-        return sum(amount - pricing.STANDARD.fee_minor(amount, usd) for amount in succeeded)
+        return sum(amount - pricing.STANDARD.fee_minor("card", amount, usd) for amount in succeeded)
 
 
 def test_any_story_charges_once_per_key(
