@@ -7,11 +7,21 @@ from typing import Any
 from uuid import UUID
 
 from ivy import ids
-from ivy.connectors import Approved, Operation, Order, Pending, RequiresAction
+from ivy.connectors import (
+    Approved,
+    Declined,
+    Operation,
+    Order,
+    Outcome,
+    Pending,
+    RequiresAction,
+    carry_out,
+)
 from ivy.connectors.stripe import StripeConnector
 from tests.connectors.stripe_account import LIVE_KEY, TEST_KEY
 
 KEYS = {"test_key": TEST_KEY, "live_key": LIVE_KEY}
+RETURN_URL = "https://shop.example/back"
 CHARGE = UUID("019ab2c4-d5e6-7f80-91a2-b3c4d5e6f708")
 WRITTEN = ids.Prefix("ch").write(CHARGE)
 
@@ -38,3 +48,11 @@ def paid(stripe: StripeConnector, **fields: Any) -> str:
     outcome = stripe.authorize(order(**fields))
     assert isinstance(outcome, Approved | Pending | RequiresAction), outcome
     return outcome.reference
+
+
+def invalid(code: str) -> Declined:
+    return Declined(failure_code="invalid_request", decline_code=code)
+
+
+def operate(stripe: StripeConnector, operation: Operation, **fields: Any) -> Outcome:
+    return carry_out(stripe, order(operation, **fields), asked_before=False)

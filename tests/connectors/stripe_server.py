@@ -35,7 +35,13 @@ Fault = Literal[
     "huge",
     "tell",  # an error that repeats the key wherever there is text
 ]
-DRIP_SECONDS = 3.0
+FAULTS: tuple[Fault, ...] = (
+    *("fail", "fail_after", "busy", "in_use", "forbid", "lose", "redirect"),
+    *("garbage", "page", "list", "other", "cut", "huge"),
+)
+"""Those after which a client knows nothing, and at once."""
+
+DRIP_SECONDS = 1.5
 HUGE_BYTES = 5_000_000
 
 _SAID: dict[str, tuple[int, bytes]] = {

@@ -79,7 +79,7 @@ class Transport(stripe.HTTPClient):
         parts = urlsplit(url)
         host = parts.hostname or ""
         encrypted = parts.scheme == "https"
-        if not encrypted and host not in _LOOPBACK:
+        if not encrypted and (parts.scheme != "http" or host not in _LOOPBACK):
             raise ValueError("the key would travel unencrypted")
         connection = http.client.HTTPConnection(host, parts.port or (443 if encrypted else 80))
         connection.sock = self._connected(host, connection.port, encrypted=encrypted)

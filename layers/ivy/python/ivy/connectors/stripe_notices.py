@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from ivy import ids, observe
 from ivy.connectors import DisputeClosed, DisputeOpened, Notice
 from ivy.connectors.stripe_answers import on_clock
-from ivy.connectors.stripe_objects import Event, Intent, Nothing, Refused, Silent
+from ivy.connectors.stripe_objects import Dispute, Event, Intent, Nothing, Refused, Silent
 
 if TYPE_CHECKING:
     from ivy.connectors.stripe_api import Api
@@ -56,22 +56,27 @@ class Notices:
         of it are still in the window. What there was no time for comes with the next reading.
         """
         told: dict[str, Notice] = {}
+        left = 0
         for event in reversed(_events(api)):
-            dispute = event.data.object
+            dispute = event.dispute
+            if isinstance(dispute, Silent):
+                _unusable("stripe.event_unusable", event.id)
+                continue
             if event.livemode != (mode == "live") or dispute.status in NOTHING_WITHDRAWN:
                 continue
             owner = self._owner(api, dispute.payment_intent)
             if isinstance(owner, Silent):
-                observe.line("stripe.notices_unfinished", told=len(told), reason=owner.reason)
-                break
+                left += 1
+                continue
             if owner is None or not owner.account.endswith(f"-{mode}"):
                 continue
             if dispute.currency != owner.currency:
-                observe.line("stripe.dispute_in_another_currency", dispute=dispute.id)
-                observe.count("ConnectorNoticeUnusable", connector="stripe")
+                _unusable("stripe.dispute_in_another_currency", event.id)
                 continue
-            for notice in _notices(event, owner, at):
+            for notice in _notices(event, dispute, owner, at):
                 told.setdefault(notice.id, notice)
+        if left:
+            observe.line("stripe.notices_unfinished", told=len(told), left=left)
         return list(told.values())
 
     def _owner(self, api: Api, payment: str | None) -> Owner | Silent | None:
@@ -114,8 +119,13 @@ def _owner_of(intent: Intent) -> Owner | None:
     return Owner(said.get("ivy_account", ""), charge, intent.currency)
 
 
-def _notices(event: Event, owner: Owner, at: datetime) -> Iterator[Notice]:
-    dispute = event.data.object
+def _unusable(why: str, event: str) -> None:
+    """Say that a person must look at something that happened."""
+    observe.line(why, event=event)
+    observe.count("ConnectorNoticeUnusable", connector="stripe")
+
+
+def _notices(event: Event, dispute: Dispute, owner: Owner, at: datetime) -> Iterator[Notice]:
     happened = on_clock(at, event.created)
     due_by = dispute.evidence_details.due_by
     yield DisputeOpened(

@@ -157,6 +157,7 @@ class NextAction(Shaped):
 class Intent(Shaped):
     """A payment."""
 
+    object: Literal["payment_intent"]
     id: Id
     created: int
     amount: int
@@ -189,12 +190,14 @@ class Intent(Shaped):
 class PaymentMethod(Shaped):
     """A token. Everything about the card behind it is left where it is."""
 
+    object: Literal["payment_method"]
     customer: Id | None = None
 
 
 class Refund(Shaped):
     """Money given back."""
 
+    object: Literal["refund"]
     id: Id
     status: str | None
     metadata: dict[str, str] | None = None
@@ -211,6 +214,7 @@ class Evidence(Shaped):
 class Dispute(Shaped):
     """A payer's objection."""
 
+    object: Literal["dispute"]
     id: Id
     amount: int
     currency: str
@@ -220,31 +224,34 @@ class Dispute(Shaped):
     evidence_details: Evidence
 
 
-class EventData(Shaped):
-    """What an event is about, as it was then."""
-
-    object: Dispute
-
-
 class Event(Shaped):
     """Something that happened to a dispute."""
 
+    object: Literal["event"]
     id: Id
     type: str
     created: int
     livemode: bool
-    data: EventData
+    data: dict[str, Any]
+
+    @property
+    def dispute(self) -> Dispute | Silent:
+        """The dispute as it was then."""
+        about = self.data.get("object")
+        return shaped(Dispute, about if isinstance(about, dict) else {})
 
 
 class Intents(Shaped):
     """What a search found."""
 
+    object: Literal["search_result"]
     data: list[Intent]
 
 
 class Refunds(Shaped):
     """The refunds of a payment, newest first."""
 
+    object: Literal["list"]
     data: list[Refund]
     has_more: bool
 
@@ -252,6 +259,7 @@ class Refunds(Shaped):
 class Events(Shaped):
     """One page of events, newest first."""
 
+    object: Literal["list"]
     data: list[Event]
     has_more: bool
 
