@@ -5,12 +5,17 @@ The acquirer is simulated, and so is the page; a real one has its own, and Ivy n
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import StringConstraints
 
 from ivy import errors, ids
 from ivy.connectors import remote
-from ivy.models import Object, Time, example
+from ivy.models import Input, Object, Time, example
 from ivy.settings import settings
+
+Reference = Annotated[str, StringConstraints(pattern="^sim_[0-9a-f]{32}$")]
+"""The simulated acquirer's own name of a payment."""
 
 Status = Literal["open", "approved", "declined", "expired", "canceled"]
 
@@ -33,6 +38,14 @@ class Challenge(Object):
     currency: str
     status: Status
     expires_at: Time
+
+
+class Answer(Input):
+    """What the payer says."""
+
+    model_config = Input.model_config | example(approve=True)
+
+    approve: bool
 
 
 def get(reference: str) -> Challenge:
