@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import class_row, tuple_row
 
 from ivy import vault
@@ -90,6 +91,11 @@ class Database:
 
         Without a tenant it sees no tenant's rows at all until one is chosen or a credential is
         presented, unless the connecting role is one of the cross-merchant ones.
+
+        Raises:
+            psycopg.errors.InFailedSqlTransaction: At the end, when a statement had failed and
+                whoever asked for it went on. Postgres would answer the commit with a rollback
+                and no error.
         """
         connection = self._connected()
         with connection.pipeline(), connection.transaction():
@@ -97,6 +103,10 @@ class Database:
             if tenant is not None:
                 tx.choose(tenant)
             yield tx
+            if _has_failed(connection):
+                raise psycopg.errors.InFailedSqlTransaction(
+                    "a statement failed and its error was passed over: nothing can be committed"
+                )
 
     def dedicated(self) -> psycopg.Connection[Any]:
         """Return a connection of its own in autocommit mode, for migrations; close it after."""
@@ -120,6 +130,14 @@ class Database:
         """Close the connection, if there is one."""
         if self._connection is not None:
             self._connection.close()
+
+
+def _has_failed(connection: psycopg.Connection[Any]) -> bool:
+    """Say whether a statement has failed: while a pipeline is open, only the pipeline knows."""
+    return (
+        connection.pgconn.pipeline_status == PipelineStatus.ABORTED
+        or connection.pgconn.transaction_status == TransactionStatus.INERROR
+    )
 
 
 @cache

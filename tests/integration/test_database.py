@@ -1,0 +1,112 @@
+"""Transactions end as they say: all of it is committed, or an error is raised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import psycopg
+import pytest
+
+from ivy.database import Database, Transaction
+from ivy.serve import problems
+from tests.conftest import Store
+
+FAILING = "SELECT 1 / %(zero)s"
+
+
+@pytest.fixture
+def database(store: Store) -> Iterator[Database]:
+    opened = Database(store.url("ivy_jobs"))
+    yield opened
+    opened.close()
+
+
+def work(database: Database, *steps: Callable[[Transaction], None]) -> None:
+    with database.transaction() as tx:
+        for step in steps:
+            step(tx)
+
+
+def write(tx: Transaction) -> None:
+    tx.run("UPDATE rollup SET watermark = watermark + 7")
+
+
+def watermark(store: Store) -> int:
+    with store.superuser() as root:
+        (found,) = root.execute("SELECT watermark FROM rollup").fetchone() or (0,)
+    return int(found)
+
+
+def passed_over(tx: Transaction) -> None:
+    with suppress(psycopg.Error):
+        tx.value(FAILING, zero=0)
+
+
+def passed_over_and_written_on(tx: Transaction) -> None:
+    passed_over(tx)
+    write(tx)
+
+
+def passed_over_and_read_on(tx: Transaction) -> None:
+    passed_over(tx)
+    with suppress(psycopg.Error):
+        tx.value("SELECT 1")
+
+
+def passed_over_late(tx: Transaction) -> None:
+    """The error of a statement whose answer nobody awaits surfaces at the next read."""
+    tx.run(FAILING, zero=0)
+    with suppress(psycopg.Error):
+        tx.value("SELECT 1")
+
+
+def passed_over_and_synchronised(tx: Transaction) -> None:
+    passed_over(tx)
+    with suppress(psycopg.Error), tx._connection.pipeline():
+        pass
+
+
+def never_noticed(tx: Transaction) -> None:
+    tx.run(FAILING, zero=0)
+
+
+@pytest.mark.parametrize(
+    "go_on",
+    [
+        passed_over,
+        passed_over_and_written_on,
+        passed_over_and_read_on,
+        passed_over_late,
+        passed_over_and_synchronised,
+        never_noticed,
+    ],
+)
+def test_a_failed_transaction_never_ends_as_if_committed(
+    store: Store, database: Database, go_on: Callable[[Transaction], None]
+) -> None:
+    before = watermark(store)
+    with pytest.raises(psycopg.Error):
+        work(database, write, go_on)
+    assert watermark(store) == before
+    work(database, write)  # the connection is of use again
+    assert watermark(store) == before + 7
+
+
+def test_passing_over_an_error_is_our_own_fault(database: Database) -> None:
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction, match="passed over") as caught:
+        work(database, passed_over)
+    assert problems.from_exception(caught.value).code == "internal_error"
+
+
+def test_the_first_error_is_the_one_that_is_told(database: Database) -> None:
+    def fail(tx: Transaction) -> None:
+        tx.value(FAILING, zero=0)
+
+    def give_up(_tx: Transaction) -> None:
+        raise LookupError
+
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        work(database, fail)
+    with pytest.raises(LookupError):
+        work(database, passed_over, give_up)
