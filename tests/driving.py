@@ -10,11 +10,16 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from functions.access import authorize, register
 from functions.api_keys import create as create_api_key
-from functions.charges import process
+from functions.charges import process as process_charge
+from functions.connectors import collect
+from functions.disputes import process as process_dispute
+from functions.refunds import process as process_refund
+from ivy import ids
 from ivy.serve.declaration import Consumer, Job, Route
 from tests.cloud import REGION, Cloud
 from tests.environment import Environment
@@ -22,6 +27,7 @@ from tests.environment import Environment
 if TYPE_CHECKING:
     from tests.conftest import Store
 
+CONSUMERS = (process_charge.handler, process_refund.handler, process_dispute.handler)
 PASSWORD = "four words nobody guesses"
 _METHOD_ARN = f"arn:aws:execute-api:{REGION}:000000000000:ivy/api/GET/v1/me"
 
@@ -73,6 +79,12 @@ class Platform(Environment):
     def __init__(self, cloud: Cloud, store: Store) -> None:
         super().__init__(cloud, store)
         self._principals: dict[str, dict[str, str]] = {}
+        self._now = ids.now
+        self._later = timedelta()
+
+    def __exit__(self, *error: object) -> None:
+        ids.now = self._now
+        super().__exit__(*error)
 
     # -- invoking
 
@@ -98,6 +110,19 @@ class Platform(Environment):
         )
         self.enter(route.needs)
         return reply(route(event, LambdaContext()))
+
+    def post(
+        self, route: Route, account: Account, body: Any = None, *, key: str = "", **path: Any
+    ) -> Reply:
+        """Send a request with an account's secret key, under a key made up unless given."""
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        return self.request(route, body or {}, bearer=account.secret_key, headers=headers, **path)
+
+    def read(self, route: Route, account: Account, **path: Any) -> Any:
+        """Return what a GET answers an account."""
+        found = self.request(route, bearer=account.secret_key, **path)
+        assert found.status == route.status, found.body
+        return found.json()
 
     def principal(self, bearer: str) -> dict[str, str]:
         """Return the authoriser's context for a credential, cached as the gateway caches it."""
@@ -152,10 +177,16 @@ class Platform(Environment):
                 sqs.delete_message(**handle)
         return len(messages)
 
-    def drain(self, consumer: Consumer = process.handler) -> None:
-        """Deliver until the queue is empty; what keeps failing ends in the dead-letter queue."""
-        while self.deliver(consumer):
+    def drain(self, *consumers: Consumer) -> None:
+        """Deliver until the queues are empty; what keeps failing ends in the dead-letter queue."""
+        while sum([self.deliver(consumer) for consumer in consumers or CONSUMERS]):
             pass
+
+    def hear(self) -> dict[str, Any]:
+        """Hear what the acquirers did by themselves, and let what follows from it be done."""
+        report = self.run(collect.handler)
+        self.drain()
+        return report
 
     def messages(self, queue: str = "charges", *, dead: bool = False) -> list[str]:
         """Return the bodies in a queue, or in its dead-letter queue, and leave them there."""
@@ -198,6 +229,14 @@ class Platform(Environment):
             if item["status"]["S"] == "INPROGRESS":
                 item["in_progress_expiration"] = {"N": "0"}
                 self.client("dynamodb").put_item(TableName=self.name, Item=item)
+
+    def pass_time(self, **duration: float) -> None:
+        """Let time pass for the functions and, through them, for the acquirer.
+
+        The database keeps its own: ``make_overdue`` is for what waits there.
+        """
+        self._later += timedelta(**duration)
+        ids.now = lambda: self._now() + self._later
 
     def make_overdue(self) -> None:
         """Let the time pass after which the relay sends promised work again."""

@@ -1,0 +1,163 @@
+"""The journal by itself, and posting by posting."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+from tests.invariants.asking import ACQUIRERS, LEGS, MONEY, Connection, lines
+
+
+def i1_entries_sum_to_zero(connection: Connection) -> list[str]:
+    """Each ledger transaction, each currency and mode, and the whole; memo legs by themselves."""
+    return lines(
+        connection,
+        f"WITH {LEGS}"
+        """
+        SELECT 'transaction', id, sum(amount) FROM legs GROUP BY id
+        HAVING coalesce(sum(amount), 1) <> 0 OR count(*) < 2 OR bool_or(amount = 0)
+            OR count(DISTINCT account / 1000 % 10000) <> 1 OR count(DISTINCT code >= 900) <> 1
+        UNION ALL
+        SELECT 'currency and mode', null, account / 1000 % 10000 FROM legs
+        GROUP BY account / 1000 % 10000 HAVING sum(amount) <> 0
+        """,
+    )
+
+
+def i2_balances_equal_entries(connection: Connection) -> list[str]:
+    """A stored balance is the sum of every leg before the watermark: none lost, none twice."""
+    return lines(
+        connection,
+        f"WITH {LEGS}"
+        """, summed AS (
+            SELECT account, sum(amount) AS amount FROM legs, rollup WHERE xid < watermark
+            GROUP BY account)
+        SELECT 'account', coalesce(number, account), balance, amount
+        FROM accounts FULL JOIN summed ON number = account
+        WHERE coalesce(balance, 0) <> coalesce(amount, 0)
+        """,
+    )
+
+
+_DUE_OF_CHARGES: LiteralString = """
+    SELECT id AS source, merchant_id, livemode, number, leg.*
+    FROM charges
+    JOIN money USING (currency) JOIN acquirers USING (connector)
+    JOIN fee_plans ON fee_plans.code = fee_plan AND fee_plans.version = fee_plan_version
+    LEFT JOIN held ON object_id = id,
+    LATERAL (SELECT
+        object_id IS NOT NULL AS was_held,
+        amount_captured > 0 AS taken,
+        amount_captured = 0 AND status IN ('canceled', 'expired', 'failed') AS let_go,
+        amount_captured > 0 AND status = 'failed' AS back,
+        (terms->>'return_fee_cents')::bigint * cent AS penalty) AS fact,
+    LATERAL (VALUES
+        (2, 910, amount, was_held),
+        (2, 960, -amount, was_held),
+        (3, 910, -amount, was_held AND let_go),
+        (3, 960, amount, was_held AND let_go),
+        (1, receivable, amount_captured - cost, taken),
+        (1, 510, cost, taken),
+        (1, 210, fee - amount_captured, taken),
+        (1, 410, -fee, taken),
+        (1, 910, -amount, was_held AND taken),
+        (1, 960, amount, was_held AND taken),
+        (4, 210, amount_captured + penalty, back),
+        (4, receivable, -amount_captured, back),
+        (4, 410, -penalty, back)
+    ) AS leg (kind, code, amount, happened)
+"""
+
+_DUE_OF_REFUNDS: LiteralString = """
+    SELECT refunds.id, refunds.merchant_id, refunds.livemode, number, leg.*
+    FROM refunds
+    JOIN charges ON charges.id = charge_id
+    JOIN acquirers USING (connector) JOIN money ON money.currency = refunds.currency,
+    LATERAL (SELECT
+        refunds.amount AS given,
+        refunds.status IN ('succeeded', 'failed')
+            OR coalesce(pending_reason = 'processing', false) AS accepted,
+        refunds.status = 'succeeded' AS succeeded,
+        refunds.status = 'failed' AS failed) AS fact,
+    LATERAL (VALUES
+        (10, 210, given, accepted),
+        (10, 310, -given, accepted),
+        (11, 310, given, succeeded),
+        (11, receivable, -given, succeeded),
+        (11, 410, refunds.fee_returned, succeeded),
+        (11, 220, -refunds.fee_returned, succeeded),
+        (12, 310, given, failed),
+        (12, 210, -given, failed)
+    ) AS leg (kind, code, amount, happened)
+"""
+
+_DUE_OF_DISPUTES: LiteralString = """
+    SELECT id, merchant_id, livemode, number, leg.*
+    FROM disputes JOIN acquirers USING (connector) JOIN money USING (currency),
+    LATERAL (VALUES
+        (20, 220, amount + fee, true),
+        (20, 240, -amount, true),
+        (20, 420, -fee, true),
+        (21, disputed, amount, true),
+        (21, receivable, -amount, true),
+        (22, 240, amount, status = 'won'),
+        (22, 220, -amount, status = 'won'),
+        (23, receivable, amount, status = 'won'),
+        (23, disputed, -amount, status = 'won'),
+        (24, 240, amount, status = 'lost'),
+        (24, disputed, -amount, status = 'lost')
+    ) AS leg (kind, code, amount, happened)
+"""
+
+
+def i3_each_transition_is_posted_once(connection: Connection) -> list[str]:
+    """What became of an object is in the journal once, with exactly these legs, or not at all.
+
+    A charge's money is pending while nothing settles; a dispute and a fee given back are about
+    what is available.
+    """
+    return lines(
+        connection,
+        f"WITH {LEGS}, {MONEY}, {ACQUIRERS}"
+        ", held AS (SELECT DISTINCT object_id FROM events WHERE type = 'charge.authorized')"
+        f", due AS ({_DUE_OF_CHARGES} UNION ALL {_DUE_OF_REFUNDS} UNION ALL {_DUE_OF_DISPUTES})"
+        """, wanted AS (
+            SELECT source, kind, amount,
+                   CASE WHEN code BETWEEN 200 AND 299 OR code BETWEEN 900 AND 949
+                        THEN merchant_id ELSE 0 END * 10000000
+                   + number * 10000 + livemode::integer * 1000 + code AS account
+            FROM due WHERE happened AND amount <> 0),
+        posted AS (
+            SELECT source, kind, account, sum(amount) AS amount, count(*) AS times
+            FROM legs WHERE kind IN (SELECT code FROM posting_kinds)
+            GROUP BY source, kind, account)
+        SELECT 'posting', source, kind, account, wanted.amount, posted.amount, times
+        FROM wanted FULL JOIN posted USING (source, kind, account)
+        WHERE wanted.amount IS DISTINCT FROM posted.amount OR times <> 1
+        UNION ALL
+        SELECT 'named posting', object.id, object.kind, null, null, null, null
+        FROM (SELECT id, ledger_transaction, 1 AS kind FROM charges UNION ALL
+              SELECT id, ledger_transaction, 10 FROM refunds) AS object
+        LEFT JOIN journal ON source = object.id AND journal.kind = object.kind AND part = 0
+        WHERE journal.id IS DISTINCT FROM ledger_transaction
+        """,
+    )
+
+
+def i11_journal_is_append_only(connection: Connection) -> list[str]:
+    """Nobody who serves a request may alter the journal, and a trigger refuses everybody else."""
+    return lines(
+        connection,
+        """
+        SELECT grantee, privilege_type FROM information_schema.table_privileges
+        WHERE table_schema = 'ivy' AND table_name = 'journal' AND grantee <> 'ivy_owner'
+          AND privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE')
+        UNION ALL
+        SELECT grantee, column_name FROM information_schema.column_privileges
+        WHERE table_schema = 'ivy' AND table_name = 'journal' AND grantee <> 'ivy_owner'
+          AND privilege_type = 'UPDATE'
+        UNION ALL
+        SELECT 'the trigger', 'is off' WHERE NOT EXISTS (
+            SELECT FROM pg_trigger WHERE tgrelid = 'journal'::regclass
+            AND tgname = 'append_only' AND tgenabled IN ('O', 'A'))
+        """,
+    )

@@ -1,0 +1,73 @@
+"""Whose rows are whose."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+from tests.invariants.asking import Connection
+
+_OF_ANOTHER: LiteralString = (
+    "(merchant_id, livemode) IS DISTINCT FROM (current_merchant(), current_livemode())"
+)
+_TENANT_OF: dict[str, LiteralString] = {
+    "accounts": (
+        "(number / 10000000, number / 1000 % 10)"
+        " IS DISTINCT FROM (current_merchant(), current_livemode()::integer)"
+    ),
+    "api_keys": "merchant_id IS DISTINCT FROM current_merchant()",
+    "attempts": _OF_ANOTHER,
+    "charges": _OF_ANOTHER,
+    "disputes": _OF_ANOTHER,
+    "events": _OF_ANOTHER,
+    "idempotency_keys": _OF_ANOTHER,
+    "journal": "(owner, livemode) IS DISTINCT FROM (current_merchant(), current_livemode())",
+    "members": "merchant_id IS DISTINCT FROM current_merchant()",
+    "merchants": "id IS DISTINCT FROM current_merchant()",
+    "outbox": _OF_ANOTHER,
+    "refunds": _OF_ANOTHER,
+    "users": (
+        "NOT EXISTS (SELECT FROM members WHERE user_id = users.id"
+        " AND merchant_id = current_merchant())"
+    ),
+}
+"""Each table that holds a tenant's rows, and which of them are somebody else's."""
+
+_NOBODYS = {
+    "bank_holidays", "chart", "fee_plans", "migrations", "posting_kinds", "rollup", "transitions",
+}  # fmt: skip
+"""Tables with nothing of a merchant's in them."""
+
+_MAX_TENANTS = 4
+
+
+def i10_no_row_of_another_tenant(connection: Connection) -> list[str]:
+    """As ``ivy_app``, each tenant sees its own rows only, and nobody sees nothing."""
+    tables = {
+        str(name)
+        for (name,) in connection.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'ivy'::regnamespace"
+            " AND relkind IN ('r', 'p')"
+        )
+    }
+    found = [f"table {name} is not classified" for name in tables - set(_TENANT_OF) - _NOBODYS]
+    merchants = connection.execute("SELECT id FROM merchants ORDER BY id LIMIT %s", (_MAX_TENANTS,))
+    tenants = [
+        (str(number), mode) for (number,) in merchants.fetchall() for mode in ("true", "false")
+    ]
+    for merchant, mode in [("", ""), *tenants]:
+        seen = _foreign_rows(connection, merchant, mode, tables & set(_TENANT_OF))
+        found += [f"{merchant or 'nobody'} {mode} sees {n} of {t}" for t, n in seen if n]
+    return found
+
+
+def _foreign_rows(
+    connection: Connection, merchant: str, mode: str, tables: set[str]
+) -> list[tuple[str, int]]:
+    counts = [f"SELECT '{name}', count(*) FROM {name} WHERE {_TENANT_OF[name]}" for name in tables]
+    with connection.transaction(force_rollback=True):
+        connection.execute("SET LOCAL ROLE ivy_app")
+        connection.execute(
+            "SELECT set_config('app.merchant', %s, true), set_config('app.livemode', %s, true)",
+            (merchant, mode),
+        )
+        return connection.execute(" UNION ALL ".join(counts).encode()).fetchall()
