@@ -14,14 +14,22 @@ def test_the_environment_is_read_by_name() -> None:
             "IVY_TARGET": "local",
             "IVY_DATABASE_SECRET": "arn",
             "IVY_ROLE_SECRETS": json.dumps({"ivy_app": "a"}),
+            "IVY_CONNECTORS": json.dumps({"simulated": "ivy-connectors-simulated"}),
             "IVY_SOMETHING_ELSE": "ignored",
             "IVY_IDEMPOTENCY_TABLE": "",  # as good as not set
         }
     )
-    assert found == Settings(target="local", database_secret="arn", role_secrets={"ivy_app": "a"})
+    assert found == Settings(
+        target="local",
+        database_secret="arn",
+        role_secrets={"ivy_app": "a"},
+        connectors={"simulated": "ivy-connectors-simulated"},
+    )
 
 
-@pytest.mark.parametrize("name", sorted(set(Settings.model_fields) - {"target"}))
+@pytest.mark.parametrize(
+    "name", sorted(name for name, field in Settings.model_fields.items() if field.default is None)
+)
 def test_what_is_missing_is_named_with_its_fix(name: str) -> None:
     with pytest.raises(SettingsError) as missing:
         settings.read({}).required(name)
@@ -41,6 +49,7 @@ def test_what_is_set_is_returned() -> None:
         {"IVY_TARGET": "moon"},
         {"IVY_ROLE_SECRETS": "not json"},
         {"IVY_ROLE_SECRETS": "[1]"},
+        {"IVY_CONNECTORS": '{"simulated": 1}'},
     ],
 )
 def test_other_values_are_refused(environment: dict[str, str]) -> None:

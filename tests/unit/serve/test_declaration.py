@@ -6,8 +6,11 @@ import pytest
 
 from functions.access import authorize
 from functions.charges import create, process
+from functions.connectors import simulated
 from functions.outbox import relay
+from ivy import aws
 from ivy.callers import Caller, Scope
+from ivy.connectors.simulated import SILENT_SECONDS
 from ivy.database import Database, Transaction
 from ivy.needs import Need
 from ivy.outbox import Task
@@ -25,11 +28,23 @@ def test_a_declaration_says_what_infra_needs() -> None:
     assert process.handler.visibility_timeout_seconds == 6 * process.handler.timeout_seconds
     assert relay.handler.schedule == "rate(1 minute)"
     assert authorize.handler.needs == (Need.ACCESS_SECRET, Need.DATABASE)
+    assert (simulated.handler.name, simulated.handler.acquirer) == (
+        "connectors/simulated",
+        "simulated",
+    )
+    assert simulated.handler.needs == (Need.ACQUIRER_TABLE,)
 
 
 def test_time_limits_nest() -> None:
     """The gateway gives up after 29 s, a statement after 8: see the roles of the database."""
     assert 8 < create.handler.timeout_seconds < 29
+
+
+def test_a_connector_outlives_the_patience_of_who_asks_it() -> None:
+    """What it has begun it ends, and a lookup finds it; who asked still has time to note that."""
+    patience = aws.CONNECT_SECONDS + aws.READ_SECONDS_OF["lambda"]
+    assert patience < SILENT_SECONDS < simulated.handler.timeout_seconds
+    assert 2 * patience < process.handler.timeout_seconds, "a lookup, then the order itself"
 
 
 def test_a_bare_declaration_cannot_run() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import StringConstraints
+from pydantic import StrictBool, StringConstraints
 
 from ivy import errors, ids
 from ivy.connectors import remote
@@ -45,7 +45,7 @@ class Answer(Input):
 
     model_config = Input.model_config | example(approve=True)
 
-    approve: bool
+    approve: StrictBool
 
 
 def get(reference: str) -> Challenge:

@@ -1,0 +1,345 @@
+"""The near end and the far end of a connector, with a network between them that may fail."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from functions.connectors import simulated as deployed_connector
+from ivy import aws, observe
+from ivy.connectors import (
+    Approved,
+    Connector,
+    Declined,
+    DisputeOpened,
+    Missing,
+    Operation,
+    Order,
+    Outcome,
+    Unknown,
+    carry_out,
+    remote,
+)
+from ivy.connectors.simulated import NOTICES_LIMIT, SimulatedAcquirer
+from ivy.needs import Need
+from ivy.serve.connecting import ConnectorError
+from tests.cloud import ACQUIRER, CONNECTOR, Fault
+from tests.driving import LambdaContext, Platform
+
+AT = datetime(2026, 11, 24, 10, tzinfo=UTC)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+ACCOUNT = "1001-test"
+THREADS = 8
+
+
+def order(operation: Operation = "authorize", *, of: Order | None = None, **fields: Any) -> Order:
+    """An order about a charge of its own, or about that of another order."""
+    about = {
+        "key": uuid4().hex,
+        "account": of.account if of else ACCOUNT,
+        "charge": of.charge if of else uuid4(),
+        "amount_minor": 10_000,
+        "currency": "USD",
+        "payment_method": of.payment_method if of else "tok_visa",
+        "at": AT,
+    }
+    return Order(operation=operation, **about | fields)
+
+
+@pytest.fixture
+def connector(deployed: Platform) -> Connector:
+    deployed.enter((Need.CONNECTORS,))
+    return remote.connector("simulated")
+
+
+def at_once(*calls: Callable[[], Outcome]) -> list[Outcome]:
+    with ThreadPoolExecutor(THREADS) as threads:
+        return [done.result() for done in [threads.submit(call) for call in calls]]
+
+
+# -- the same answer, however often
+
+
+def test_every_operation_is_carried_out_once_and_found_again(connector: Connector) -> None:
+    held = order(capture=False)
+    steps = [
+        held,
+        order("capture", of=held, amount_minor=6_000),
+        order("refund", of=held, amount_minor=1_000),
+        order("void", of=held),
+        order("contest", of=held),
+        order("concede", of=held),
+    ]
+    for step in steps:
+        assert connector.lookup(step) == Missing()
+        first = carry_out(connector, step, asked_before=False)
+        assert isinstance(first, Approved | Declined)
+        assert carry_out(connector, step, asked_before=False) == first
+        assert carry_out(connector, step, asked_before=True) == first
+        assert connector.lookup(step) == first
+
+
+def test_what_was_never_heard_of_is_asked_for(connector: Connector) -> None:
+    assert isinstance(carry_out(connector, order(), asked_before=True), Approved)
+
+
+def test_racing_orders_share_what_there_is(connector: Connector) -> None:
+    for _ in range(5):
+        paid = order()
+        connector.authorize(paid)
+        refunds = [order("refund", of=paid, amount_minor=2_000) for _ in range(THREADS)]
+        found = at_once(*(lambda each=each: connector.refund(each) for each in refunds))
+        assert sum(isinstance(one, Approved) for one in found) == 5
+
+
+def test_a_racing_copy_is_told_the_same(connector: Connector) -> None:
+    paid = order()
+    told = at_once(*[lambda: connector.authorize(paid)] * THREADS)
+    assert len({one.model_dump_json() for one in told}) == 1
+    refund = order("refund", of=paid, amount_minor=6_000)
+    told = at_once(*[lambda: connector.refund(refund)] * THREADS)
+    assert {type(one) for one in told} == {Approved}
+
+
+def test_capture_and_void_cannot_both_be(connector: Connector) -> None:
+    for _ in range(10):
+        held = order(capture=False)
+        connector.authorize(held)
+        capture, void = order("capture", of=held), order("void", of=held)
+        found = at_once(lambda: connector.capture(capture), lambda: connector.void(void))  # noqa: B023 - run before the next turn
+        assert {type(one) for one in found} == {Approved, Declined}
+
+
+# -- no answer
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        ("throttle", Missing),
+        ("fail", Missing),
+        ("lose_request", Missing),
+        ("lose_answer", Approved),
+        ("lose_one_answer", Approved),  # a second try of boto3's own would have been answered
+    ],
+)
+def test_no_answer_is_unknown_and_a_lookup_tells(
+    deployed: Platform, connector: Connector, fault: Fault, found: type[Outcome]
+) -> None:
+    asked = order()
+    with deployed.cloud.failing(fault, "Invoke"):
+        assert isinstance(connector.authorize(asked), Unknown)
+    assert isinstance(connector.lookup(asked), found)
+
+
+def test_patience_ends(
+    deployed: Platform, connector: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(aws.READ_SECONDS_OF, "lambda", 0.2)
+    aws.client.cache_clear()
+    with deployed.cloud.failing("hang", "Invoke"):
+        assert connector.authorize(order()) == Unknown(reason="ReadTimeoutError")
+    aws.client.cache_clear()
+
+
+def test_a_function_that_fails_is_unknown(connector: Connector) -> None:
+    assert isinstance(connector, remote.RemoteConnector)
+    nowhere = remote.RemoteConnector(f"nobody{CONNECTOR}")
+    assert nowhere.authorize(order()) == Unknown(reason="the connector's function failed")
+    assert nowhere.notices(AT) == []
+    nowhere.acknowledge(ACCOUNT, f"{uuid4().hex}_opened")
+
+
+class _Babbling(BaseHTTPRequestHandler):
+    said = heard = b""
+
+    def do_POST(self) -> None:
+        _Babbling.heard = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.said)))
+        self.end_headers()
+        self.wfile.write(self.said)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def babbling(deployed: Platform) -> Iterator[Callable[[bytes], Connector]]:
+    """A connector that answers every message with the same bytes."""
+    server = HTTPServer(("127.0.0.1", 0), _Babbling)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    deployed.override(AWS_ENDPOINT_URL_LAMBDA=f"http://127.0.0.1:{server.server_port}")
+    deployed.enter((Need.CONNECTORS,))
+
+    def saying(said: bytes) -> Connector:
+        _Babbling.said = said
+        return remote.connector("simulated")
+
+    yield saying
+    server.shutdown()
+    server.server_close()
+    deployed.override()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"<html>",
+        b"\xff",
+        b"null",
+        b"{}",
+        b'{"outcome":"maybe"}',
+        b'{"outcome":"approved"}',
+        b'{"outcome":"approved","reference":"r","cost_minor":1.5}',
+        b'{"outcome":"pending","reference":"r","until":"tomorrow"}',
+        b'[{"notice":"dispute_opened"}]',
+    ],
+)
+def test_nonsense_is_unknown_and_no_notice(
+    babbling: Callable[[bytes], Connector], said: bytes
+) -> None:
+    connector = babbling(said)
+    assert isinstance(connector.authorize(order()), Unknown)
+    assert connector.notices(AT) == []
+    connector.acknowledge(ACCOUNT, "x")
+
+
+def test_200_timeouts_are_found_out_and_captured_once(
+    deployed: Platform, connector: Connector
+) -> None:
+    asked = [order(payment_method="tok_timeout") for _ in range(200)]
+    for each in asked:
+        assert isinstance(connector.authorize(each), Unknown)
+    acquirer = SimulatedAcquirer(deployed.name + ACQUIRER, dynamodb=deployed.client("dynamodb"))
+    for each in asked:
+        found = carry_out(connector, each, asked_before=True)
+        assert found == Approved(reference=f"sim_{each.charge.hex}", cost_minor=180)
+        payment = acquirer._read(f"payment/{each.charge.hex}").payment
+        assert payment is not None
+        assert (payment.captured_minor, len(payment.outcomes)) == (10_000, 1)
+
+
+def test_a_token_that_answers_only_when_asked_twice(connector: Connector) -> None:
+    asked = order(payment_method="tok_duplicate")
+    assert isinstance(connector.authorize(asked), Unknown)
+    assert isinstance(connector.authorize(asked), Approved)
+
+
+# -- notices
+
+
+def test_notices_wait_in_order_until_each_is_acknowledged(connector: Connector) -> None:
+    account = "2001-test"
+    paid = [
+        order(account=account, payment_method="tok_dispute", at=AT + number * MINUTE)
+        for number in (2, 0, 1)
+    ]
+    for each in paid:
+        connector.authorize(each)
+    assert connector.notices(AT - MINUTE, account) == []
+    assert len(connector.notices(AT + MINUTE, account)) == 2
+    heard = connector.notices(AT + 2 * MINUTE, account)
+    assert [notice.charge for notice in heard] == [paid[n].charge for n in (1, 2, 0)]
+    assert connector.notices(AT + 2 * MINUTE, account) == heard
+    connector.acknowledge(account, heard[0].id)
+    connector.acknowledge(account, heard[0].id)
+    assert connector.notices(AT + 2 * MINUTE, account) == heard[1:]
+    assert {notice.account for notice in heard} == {account}
+    everybody = connector.notices(AT + 2 * MINUTE)
+    assert [notice for notice in everybody if notice.account == account] == heard[1:]
+    for notice in heard:
+        connector.acknowledge(account, notice.id)
+
+
+def test_a_dispute_leaves_out_what_was_refunded_before_it_was_told(connector: Connector) -> None:
+    paid = order(account="2002-test", payment_method="tok_dispute")
+    connector.authorize(paid)
+    connector.refund(order("refund", of=paid, amount_minor=4_000))
+    (opened,) = connector.notices(AT, paid.account)
+    assert isinstance(opened, DisputeOpened)
+    assert opened.amount_minor == 6_000
+    late = connector.refund(order("refund", of=paid, amount_minor=1))
+    assert late == Declined(failure_code="charge_disputed")
+
+
+def test_refunds_and_the_dispute_never_exceed_the_payment(connector: Connector) -> None:
+    account = "2003-test"
+    for _ in range(5):
+        paid = order(account=account, payment_method="tok_dispute")
+        connector.authorize(paid)
+        refunds = [order("refund", of=paid, amount_minor=4_000) for _ in range(THREADS - 1)]
+        with ThreadPoolExecutor(THREADS) as threads:
+            refunding = [threads.submit(connector.refund, each) for each in refunds]
+            collecting = threads.submit(connector.notices, AT, account)
+        collecting.result()
+        refunded = sum(4_000 for done in refunding if isinstance(done.result(), Approved))
+        (opened,) = (n for n in connector.notices(AT, account) if n.charge == paid.charge)
+        assert isinstance(opened, DisputeOpened)
+        assert opened.amount_minor + refunded == 10_000
+
+
+def test_so_many_notices_at_once(connector: Connector) -> None:
+    account = "2004-test"
+    for number in range(NOTICES_LIMIT + 5):
+        connector.authorize(
+            order(account=account, payment_method="tok_dispute", at=AT + number * MINUTE)
+        )
+    first = connector.notices(AT + DAY, account)
+    assert len(first) == NOTICES_LIMIT
+    for notice in first:
+        connector.acknowledge(account, notice.id)
+    assert len(connector.notices(AT + DAY, account)) == 5
+
+
+# -- the function
+
+
+def message(asked: Order, **more: Any) -> dict[str, Any]:
+    return {"method": asked.operation, "order": asked.model_dump(mode="json"), **more}
+
+
+def test_the_deployed_function_answers_messages(
+    deployed: Platform, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    handler = deployed_connector.handler
+    deployed.enter(handler.needs)
+    asked = order()
+    logged()
+    said = handler(message(asked, correlation="req-7"), LambdaContext())
+    assert said["outcome"] == "approved"
+    assert handler(message(asked), LambdaContext()) == said
+    first, second = logged()
+    assert (first["message"], first["correlation_id"]) == ("connector.answered", "req-7")
+    assert (first["method"], first["outcome"]) == ("authorize", "approved")
+    assert first["charge"] == str(asked.charge)
+    assert second["correlation_id"] == ""
+
+
+def test_who_asks_passes_its_correlation_on(babbling: Callable[[bytes], Connector]) -> None:
+    observe.correlate("req-8")
+    babbling(b"").authorize(order())
+    observe.correlate("")
+    assert json.loads(_Babbling.heard)["correlation"] == "req-8"
+
+
+@pytest.mark.parametrize("event", [{}, {"method": "steal"}, {"method": "capture", "order": {}}])
+def test_the_deployed_function_fails_without_saying_why(
+    deployed: Platform, event: dict[str, Any], logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    deployed.enter(deployed_connector.handler.needs)
+    logged()
+    with pytest.raises(ConnectorError, match=r"^connectors/simulated failed; see its log\.$"):
+        deployed_connector.handler(event, LambdaContext())
+    (line,) = logged()
+    assert line["message"] == "connector.failed"
+    assert line["error"] in ("KeyError", "ValidationError")
