@@ -30,6 +30,7 @@ def synthesise(
     *,
     prefix: str = DEFAULT_PREFIX,
     proxy: bool = False,
+    stripe: bool = False,
     functions: Path = FUNCTIONS,
     build: Path | None = None,
 ) -> list[str]:
@@ -40,6 +41,7 @@ def synthesise(
         out: Directory for the assembly; created, and emptied of an earlier one.
         prefix: First part of every physical name.
         proxy: Put RDS Proxy in front of Aurora (AWS only).
+        stripe: Deploy the connector to Stripe, its secret and its layer.
         functions: Folder of ``<noun>/<verb>.py`` declarations.
         build: Folder for layers and function zips, ``build/`` of the repository when left out.
 
@@ -47,7 +49,7 @@ def synthesise(
         LayerError: a layer cannot be built.
         CatalogueError: a file under ``functions`` is not a function.
     """
-    chosen = target_named(target, prefix=prefix, proxy=proxy)
+    chosen = target_named(target, prefix=prefix, proxy=proxy, stripe=stripe)
     use_node_of_this_environment()
     if not chosen.on_aws:
         # CDK's own template validation takes longer than all the rest; tests and CI run it.
@@ -82,12 +84,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infra.app", description="Write templates.")
     parser.add_argument("--target", default=context.get("target", "local"))
     parser.add_argument("--prefix", default=context.get("prefix", DEFAULT_PREFIX))
-    parser.add_argument(
-        "--proxy", action="store_true", default=str(context.get("proxy")).lower() == "true"
-    )
+    for switch in ("proxy", "stripe"):
+        on = str(context.get(switch)).lower() == "true"
+        parser.add_argument(f"--{switch}", action="store_true", default=on)
     parser.add_argument("--out", type=Path, default=Path(os.environ.get("CDK_OUTDIR", OUT)))
     chosen = parser.parse_args()
-    for stack in synthesise(chosen.target, chosen.out, prefix=chosen.prefix, proxy=chosen.proxy):
+    for stack in synthesise(
+        chosen.target,
+        chosen.out,
+        prefix=chosen.prefix,
+        proxy=chosen.proxy,
+        stripe=chosen.stripe,
+    ):
         print(stack)  # noqa: T201 - the command's output
 
 

@@ -11,7 +11,7 @@ from aws_cdk import App, DefaultStackSynthesizer, Environment, Stack
 
 from infra import layers
 from infra.api import ApiStack
-from infra.catalogue import read_functions
+from infra.catalogue import deployed, read_functions
 from infra.connectors import ConnectorsStack
 from infra.data import DataStack
 from infra.function import FunctionFactory
@@ -37,9 +37,8 @@ LOCAL_ASSETS = "ivy-assets"
 def assemble(target: Target, out: Path, functions: Path, build: Path | None) -> list[str]:
     """Write the assembly and return the stacks in deployment order."""
     build = build or layers.BUILD
-    app = application(
-        target, out, read_functions(functions), layers.build(target.name, build), build
-    )
+    built = layers.build(target.name, build, stripe=target.stripe)
+    app = application(target, out, deployed(read_functions(functions), target), built, build)
     if target.on_aws:
         from infra import nag  # noqa: PLC0415 - thousands of rules that only this target loads
 

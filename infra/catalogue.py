@@ -14,6 +14,8 @@ from ivy.serve.declaration import Declaration
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from infra.target import Target
+
 FUNCTIONS = REPOSITORY / "functions"
 
 D = TypeVar("D", bound=Declaration)
@@ -77,6 +79,11 @@ def read_functions(folder: Path = FUNCTIONS) -> list[Function]:
         CatalogueError: a file has no ``handler``, or one that is not a declaration.
     """
     return [_read(path) for path in sorted(folder.glob("*/*.py"))]
+
+
+def deployed(functions: list[Function], target: Target) -> list[Function]:
+    """Return the functions that a target gets: those whose needs are all switched on."""
+    return [f for f in functions if not target.switched_off & set(f.declaration.needs)]
 
 
 def declared(functions: list[Function], kind: type[D]) -> list[tuple[Function, D]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, SecretValue, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -113,7 +113,24 @@ class DataStack(Stack):
         signing = self._secret("access/signing", {}, "signing_key", key)
         copied = signing.secret_value_from_json("signing_key").unsafe_unwrap()  # a reference
         secrets["access"] = self._secret("access", {"signing_key": copied}, "pepper", key)
+        if self._target.stripe:
+            secrets["stripe"] = self._stripe_secret(key)
         return secrets
+
+    def _stripe_secret(self, key: kms.Key | None) -> secretsmanager.Secret:
+        """Make a place for Stripe's keys, which somebody fills: see docs/connectors.md.
+
+        What it holds at first must never change: a deployment that finds another text here would
+        put that into the secret, over the keys.
+        """
+        return secretsmanager.Secret(
+            self,
+            "StripeSecret",
+            secret_name=f"{self._target.prefix}/stripe",
+            encryption_key=key,
+            removal_policy=self._kept,
+            secret_string_value=SecretValue.unsafe_plain_text('{"test_key": "", "live_key": ""}'),
+        )
 
     def _secret(
         self, name: str, fixed: dict[str, str], generated: str, key: kms.Key | None

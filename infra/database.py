@@ -12,6 +12,7 @@ from aws_cdk import aws_rds as rds
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from infra.needs import DATABASE_ROLES
 from infra.network import POSTGRES_PORT
 
 if TYPE_CHECKING:
@@ -102,9 +103,8 @@ class Database(Construct):
             removal_policy=RemovalPolicy.SNAPSHOT,
         )
         self.cluster.node.add_dependency(server_logs)
-        for role, secret in secrets.items():
-            if role not in ("owner", "access"):
-                secret.attach(self.cluster)
+        for role in DATABASE_ROLES:
+            secrets[role].attach(self.cluster)
         self.proxy_host = self._proxy(target, network, secrets, key) if target.proxy else None
 
     def _proxy(

@@ -103,8 +103,7 @@ class FunctionFactory:
         )
 
     def _layers(self, grant: Grant) -> Sequence[lambda_.ILayerVersion]:
-        names = ["dependencies", "ivy", *(["reference"] if grant.reference else [])]
-        return [self._version(name) for name in names]
+        return [self._version(name) for name in ("dependencies", "ivy", *grant.layers)]
 
     def _version(self, name: str) -> lambda_.LayerVersion:
         """Make a layer version of this stack when its first function asks for it."""
@@ -156,7 +155,13 @@ def _common(target: Target, function: Function) -> dict[str, str]:
         "POWERTOOLS_SERVICE_NAME": function.noun,
         "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
         "POWERTOOLS_LOG_LEVEL": "INFO",
+        **_switched_on(target),
     }
+
+
+def _switched_on(target: Target) -> dict[str, str]:
+    """Name the connectors of a deployment that has more than the usual one."""
+    return {"IVY_CONNECTOR_NAMES": '["simulated", "stripe"]'} if target.stripe else {}
 
 
 def own_logs(log_group: logs.LogGroup) -> list[iam.PolicyStatement]:

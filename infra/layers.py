@@ -1,5 +1,7 @@
 """Build what functions share: third-party wheels, the ``ivy`` package, the API reference.
 
+What only one of them needs is a layer of its own, such as the package that speaks to Stripe.
+
 Plain functions without CDK, so that the local stack can call them alone. Each layer is built once
 per content into a directory named after its hash, beside a zip whose bytes depend on nothing but
 that content::
@@ -24,6 +26,7 @@ import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parent.parent
 BUILD = REPOSITORY / "build"
 REQUIREMENTS = REPOSITORY / "requirements" / "runtime.txt"
+STRIPE_REQUIREMENTS = REQUIREMENTS.with_name("stripe.txt")
 IVY = REPOSITORY / "layers" / "ivy" / "python" / "ivy"
 OPENAPI = REPOSITORY / "docs" / "openapi.json"
 
@@ -56,6 +60,7 @@ PRUNED = (
     "aws_lambda_powertools/utilities/circuit_breaker",
     "aws_lambda_powertools/utilities/feature_flags",
     "aws_lambda_powertools/utilities/kafka",
+    "stripe/params",  # types of requests, for type checkers
 )
 PRUNED_SUFFIXES = (".pyi", ".pyx", ".pxd", ".c", ".h")
 KEPT_METADATA = ("METADATA", "entry_points.txt", "licenses")
@@ -79,20 +84,25 @@ class Layer:
     digest: str
 
 
-def build(target: str, out: Path | None = None) -> dict[str, Layer]:
+def build(target: str, out: Path | None = None, *, stripe: bool = False) -> dict[str, Layer]:
     """Build the layers of a target that are not built yet and return all of them by name.
 
     Args:
         target: ``local`` (this machine and interpreter) or ``aws`` (Python 3.13 on arm64).
         out: Where builds are kept, ``build/`` of the repository when left out.
+        stripe: Whether the layer of the one function that speaks to Stripe is wanted.
 
     Raises:
         LayerError: uv is missing, or it could not install the locked wheels.
     """
     chosen = target_named(target)
     folder = (out or BUILD) / "layers"
+    locks = {"dependencies": REQUIREMENTS, **({"stripe": STRIPE_REQUIREMENTS} if stripe else {})}
     return {
-        "dependencies": _build(chosen, folder, "dependencies", [REQUIREMENTS], _wheels),
+        **{
+            name: _build(chosen, folder, name, [lock], partial(_wheels, lock))
+            for name, lock in locks.items()
+        },
         "ivy": _build(chosen, folder, "ivy", _files(IVY), _ivy),
         "reference": _build(chosen, folder, "reference", _reference_inputs(), _reference),
     }
@@ -176,12 +186,12 @@ def _files(folder: Path) -> list[Path]:
     ]
 
 
-def _wheels(target: Target, python: Path) -> None:
+def _wheels(lock: Path, target: Target, python: Path) -> None:
     """Install the locked wheels for the target, hashes checked, and drop what never runs."""
     command = [
         *(uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes"),
         *("--only-binary", ":all:", "--link-mode", "copy", "--target", str(python)),
-        *("--python", sys.executable, "--requirements", str(REQUIREMENTS)),
+        *("--python", sys.executable, "--requirements", str(lock)),
     ]
     if target.platform is not None:
         command += ["--python-platform", target.platform, "--python-version", target.python]
@@ -189,7 +199,7 @@ def _wheels(target: Target, python: Path) -> None:
         command, check=False, capture_output=True, text=True, timeout=BUILD_SECONDS
     )
     if done.returncode:
-        raise LayerError(f"uv could not install requirements/runtime.txt:\n{done.stderr.strip()}")
+        raise LayerError(f"uv could not install requirements/{lock.name}:\n{done.stderr.strip()}")
     _prune(python)
 
 

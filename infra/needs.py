@@ -7,7 +7,7 @@ grant more than is used (``grant_read_write_data`` includes Scan and the stream)
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ class Shared:
         acquirer_table: The payments of the simulated acquirer.
         queues: Queues by the name their consumer declares.
         connectors: Functions that stand for an acquirer, by the acquirer's name.
-        secrets: ``owner``, ``app``, ``jobs``, ``read`` and ``access``.
+        secrets: ``owner``, ``app``, ``jobs``, ``read`` and ``access``; ``stripe`` if switched on.
         key: The key that encrypts the secrets, where there is one.
         database_host: Address of RDS Proxy, where there is one.
     """
@@ -68,20 +68,21 @@ class Grant:
         statements: Rights for its role.
         environment: Variables that ``ivy.settings`` reads.
         database: Whether it must reach Postgres, and so lives in the private network on AWS.
-        reference: Whether it carries the layer with the API reference.
+        layers: What it carries besides the layers of every function.
     """
 
     statements: tuple[iam.PolicyStatement, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     database: bool = False
-    reference: bool = False
+    layers: tuple[str, ...] = ()
 
 
 def granted(need: Need, shared: Shared) -> Grant:
     """Return what one need grants.
 
     Raises:
-        NeedError: it is a queue that nothing consumes, or connectors where there are none.
+        NeedError: it is a queue that nothing consumes, connectors where there are none, or
+            something that is switched off.
     """
     if (known := _GRANTS.get(need)) is not None:
         return known(shared)
@@ -104,7 +105,7 @@ def all_granted(needs: tuple[Need, ...], shared: Shared) -> Grant:
         statements=tuple(statement for grant in grants for statement in grant.statements),
         environment={k: v for grant in grants for k, v in grant.environment.items()},
         database=any(grant.database for grant in grants),
-        reference=any(grant.reference for grant in grants),
+        layers=tuple(layer for grant in grants for layer in grant.layers),
     )
 
 
@@ -199,6 +200,12 @@ def _acquirer_table(shared: Shared) -> Grant:
     )
 
 
+def _stripe(shared: Shared) -> Grant:
+    if "stripe" not in shared.secrets:
+        raise NeedError(f"{Need.STRIPE} is needed, but switched off: --context stripe=true")
+    return replace(_secret(shared, "IVY_STRIPE_SECRET", ("stripe",)), layers=("stripe",))
+
+
 _GRANTS: Mapping[Need, Callable[[Shared], Grant]] = {
     Need.DATABASE: partial(_database, role="app"),
     Need.DATABASE_JOBS: partial(_database, role="jobs"),
@@ -207,5 +214,6 @@ _GRANTS: Mapping[Need, Callable[[Shared], Grant]] = {
     Need.IDEMPOTENCY_TABLE: _table,
     Need.CONNECTORS: _connectors,
     Need.ACQUIRER_TABLE: _acquirer_table,
-    Need.REFERENCE: lambda _: Grant(reference=True),
+    Need.STRIPE: _stripe,
+    Need.REFERENCE: lambda _: Grant(layers=("reference",)),
 }

@@ -6,6 +6,8 @@ import platform
 import sys
 from dataclasses import dataclass, replace
 
+from ivy.needs import Need
+
 DEFAULT_PREFIX = "ivy"
 AWS_PYTHON = "3.13"
 AWS_PLATFORM = "aarch64-manylinux_2_28"
@@ -22,6 +24,7 @@ class Target:
         name: ``local`` (an emulator on this machine) or ``aws``.
         prefix: First part of every physical name, so that several deployments share an account.
         proxy: Whether functions reach Aurora through RDS Proxy; AWS only.
+        stripe: Whether charges may go to Stripe: its connector, with its secret and its layer.
         python: Minor version of Python that runs the functions.
         architecture: ``x86_64`` or ``arm64``, as Lambda spells it.
         platform: uv's name of the platform to install wheels for; None for this machine.
@@ -30,6 +33,7 @@ class Target:
     name: str
     prefix: str = DEFAULT_PREFIX
     proxy: bool = False
+    stripe: bool = False
     python: str
     architecture: str
     platform: str | None
@@ -39,8 +43,15 @@ class Target:
         """Whether this is the real thing."""
         return self.name == "aws"
 
+    @property
+    def switched_off(self) -> frozenset[Need]:
+        """The needs that nothing here provides; what declares one of them is not deployed."""
+        return frozenset() if self.stripe else frozenset({Need.STRIPE})
 
-def target_named(name: str, *, prefix: str = DEFAULT_PREFIX, proxy: bool = False) -> Target:
+
+def target_named(
+    name: str, *, prefix: str = DEFAULT_PREFIX, proxy: bool = False, stripe: bool = False
+) -> Target:
     """Return a target by its name.
 
     Raises:
@@ -59,4 +70,4 @@ def target_named(name: str, *, prefix: str = DEFAULT_PREFIX, proxy: bool = False
         )
     else:
         raise ValueError(f"target must be local or aws, not {name!r}")
-    return replace(target, prefix=prefix)
+    return replace(target, prefix=prefix, stripe=stripe)

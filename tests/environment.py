@@ -43,6 +43,7 @@ class Environment:
         self.queues = {queue: self._make_queue(queue) for queue in QUEUES}
         self._make_table(self.name)
         self._make_table(self.name + ACQUIRER, "account", "mailbox")
+        self.put_secret("stripe", {"test_key": "", "live_key": ""})
         self.put_secret("access", {"pepper": "pepper", "signing_key": "s" * 40})
         for role in ("ivy_app", "ivy_jobs", "ivy_owner"):
             self.connect_role(role, store.url(role))
@@ -148,6 +149,7 @@ class Environment:
             Need.DISPUTES_QUEUE: ("IVY_DISPUTES_QUEUE_URL", self.queues["disputes"]),
             Need.CONNECTORS: ("IVY_CONNECTORS", json.dumps({"simulated": self.name + CONNECTOR})),
             Need.ACQUIRER_TABLE: ("IVY_ACQUIRER_TABLE", self.name + ACQUIRER),
+            Need.STRIPE: ("IVY_STRIPE_SECRET", self._secret_id("stripe")),
         }
         return dict(given[need] for need in needs if need in given) | self._overrides
 

@@ -12,15 +12,17 @@ import pytest
 
 from infra import layers
 from infra.app import use_node_of_this_environment
-from infra.catalogue import Function, read_functions
+from infra.catalogue import Function, deployed, read_functions
+from infra.target import target_named
 from tests.infra.templates import REPOSITORY, Assembly
 
 SYNTH_SECONDS = 240
 SYNTHESISED = {
     "local": ("--target", "local"),
     "aws": ("--target", "aws"),
-    "proxied": ("--target", "aws", "--proxy"),
+    "proxied": ("--target", "aws", "--proxy", "--stripe"),
 }
+"""The third has everything that can be switched on."""
 
 
 use_node_of_this_environment()  # some tests import CDK themselves, which starts node at once
@@ -81,4 +83,5 @@ def assembly(request: pytest.FixtureRequest, assemblies: dict[str, Assembly]) ->
 
 @pytest.fixture(scope="session")
 def functions() -> list[Function]:
-    return read_functions()
+    """The functions of a deployment with nothing switched on."""
+    return deployed(read_functions(), target_named("local"))

@@ -8,19 +8,21 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 
 from infra import layers
+from infra.catalogue import read_functions
 from ivy.needs import Need
-
-if TYPE_CHECKING:
-    from infra.catalogue import Function
 
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "urllib3", "jmespath", "dateutil", "six")
 """What the Lambda runtime brings by itself."""
+
+OWN_LAYERS = (Need.REFERENCE, Need.STRIPE)
+"""Needs that bring a layer of their own name."""
+
+EVERYTHING = ("dependencies", "ivy", "stripe")
 
 IMPORT = """
 import importlib, json, sys
@@ -62,7 +64,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def built() -> dict[str, layers.Layer]:
-    return layers.build("local")
+    return layers.build("local", stripe=True)
 
 
 def refused(paths: list[Path], modules: set[str]) -> str:
@@ -83,21 +85,20 @@ def refused(paths: list[Path], modules: set[str]) -> str:
 
 
 def test_every_handler_imports_with_its_layers_alone(
-    functions: list[Function], built: dict[str, layers.Layer], runtime: Path, tmp_path: Path
+    built: dict[str, layers.Layer], runtime: Path, tmp_path: Path
 ) -> None:
-    for function in functions:
+    for function in read_functions():
         task = tmp_path / function.name
         zipfile.ZipFile(function.zipped(tmp_path)).extractall(task)
         names = ["dependencies", "ivy"]
-        if Need.REFERENCE in function.declaration.needs:
-            names.append("reference")
+        names += [need for need in OWN_LAYERS if need in function.declaration.needs]
         paths = [task, *(built[name].directory / "python" for name in names), runtime]
         modules = {function.handler.removesuffix(".handler"), *everything_imported(task)}
         assert refused(paths, modules) == "", function.name
 
 
 def test_what_ivy_imports_later_is_there_too(built: dict[str, layers.Layer], runtime: Path) -> None:
-    paths = [*(built[name].directory / "python" for name in ("dependencies", "ivy")), runtime]
+    paths = [*(built[name].directory / "python" for name in EVERYTHING), runtime]
     modules = everything_imported(layers.IVY)
     assert {"fastapi", "mangum", "boto3"} <= modules
     assert refused(paths, modules) == ""

@@ -15,7 +15,7 @@ import pytest
 from infra import layers
 from infra.catalogue import Function, read_functions
 from ivy import credentials
-from ivy.serve.declaration import Authorizer, Consumer, Job, Route
+from ivy.serve.declaration import Authorizer, ConnectorFunction, Consumer, Job, Route
 from tests.cloud import Cloud
 from tests.conftest import Store, copied
 from tests.driving import LambdaContext, Platform
@@ -162,3 +162,5 @@ def check(function: Function, answer: Any, store: Store) -> None:
         case Job():
             assert isinstance(answer, dict)
             assert answer
+        case ConnectorFunction():
+            assert answer["outcome"] in ("approved", "declined")

@@ -41,5 +41,8 @@ class Need(StrEnum):
     ACQUIRER_TABLE = "acquirer_table"
     """Keep the payments of the simulated acquirer: its own function, and nobody else."""
 
+    STRIPE = "stripe"
+    """Read the keys of Stripe and carry the layer with its package; off unless switched on."""
+
     REFERENCE = "reference"
     """Carry the layer with ``openapi.json`` and the Swagger UI assets."""

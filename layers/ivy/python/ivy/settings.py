@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-_MAPPINGS = frozenset({"role_secrets", "connectors"})
-"""Settings that are written as JSON objects."""
+_JSON = frozenset({"role_secrets", "connectors", "connector_names"})
+"""Settings that are written as JSON."""
 
 
 class SettingsError(RuntimeError):
@@ -64,7 +64,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         if environment.get(f"IVY_{name.upper()}")
     }
     try:
-        for name in _MAPPINGS & set(values):
+        for name in _JSON & set(values):
             values[name] = json.loads(values[name])
         return Settings(**values)
     except (ValidationError, json.JSONDecodeError) as error:
