@@ -11,7 +11,7 @@ from botocore.retries.standard import ExponentialBackoff
 
 from functions.charges import create
 from ivy import aws
-from ivy.serve import front
+from ivy.serve import front, http
 from tests import invariants
 from tests.cloud import Cloud
 from tests.conftest import Store
@@ -113,6 +113,29 @@ def test_one_charge_and_one_answer(
         charges = connection.execute("SELECT count(*) FROM charges").fetchone()
         assert (made, charges) == ((1,), kept)
         assert invariants.broken(connection) == {}
+
+
+@pytest.mark.parametrize("after", [None, "emptied"])
+def test_a_decline_is_replayed_as_the_problem_that_it_was(
+    deployed: Platform, ada: Account, monkeypatch: pytest.MonkeyPatch, after: str | None
+) -> None:
+    """The client waits too short at first; from the outcome on, it is the answer for good."""
+    monkeypatch.setattr(http, "WAIT_SECONDS", 0.01)
+    body = BODY | {"payment_method": "tok_declined", "wait": True}
+    key = f"declined {after}"
+    pending = _send(deployed, ada, key, body)
+    assert (pending.status, pending.json()["status"]) == (201, "pending")
+    deployed.drain()
+    decided = _send(deployed, ada, key, body)
+    if after == "emptied":
+        deployed.empty_table()
+    later = _send(deployed, ada, key, body)
+    for answer in (decided, later):
+        assert (answer.status, answer.code, answer.replayed) == (402, "charge_declined", True)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["charge"] == pending.json()["id"]
+        assert answer.json()["decline_code"] == "generic_decline"
+    assert later.body == decided.body
 
 
 def test_the_first_answer_comes_even_from_a_front_that_is_away(

@@ -36,6 +36,7 @@ def test_statuses_are_those_of_the_contract() -> None:
     assert by_status.keys() <= {400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 500, 503}
     assert {problem.code for problem in EVERY if problem.retryable} == {
         "idempotency_key_in_use",
+        "operation_in_progress",
         "rate_limited",
         "internal_error",
         "unavailable",

@@ -226,9 +226,9 @@ def propose(tx: Transaction, caller: Caller, new: NewCharge) -> Charge:
         LiveModeLocked, RequestInvalid: As ``accept`` says.
     """
     tenant = caller.tenant
-    _check(tenant, new)
     if tenant.livemode and not tx.value("SELECT live_open FROM merchants"):
         raise errors.LiveModeLocked
+    _check(tenant, new)
     at = ids.now()
     return Charge(
         id=ids.new(at),

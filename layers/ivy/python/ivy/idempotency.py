@@ -113,9 +113,7 @@ def claim(tx: Transaction, tenant: Tenant, wanted: Key) -> Answer | None:
         if kept is not None:
             if kept.fingerprint != wanted.fingerprint:
                 raise errors.IdempotencyKeyReused
-            return Answer(
-                kept.status, kept.body, _media_type(kept.status), provisional=kept.provisional
-            )
+            return given(kept.status, kept.body, provisional=kept.provisional)
         # The row we ran into has expired in between; the next turn claims the key.
     raise errors.IdempotencyKeyInUse(retry_after_seconds=1)
 
@@ -136,9 +134,10 @@ def _insert(tx: Transaction, tenant: Tenant, wanted: Key) -> bool:
     return claimed is not None
 
 
-def _media_type(status: int) -> str:
-    """Return the type of a kept answer: an object, or the problem that it ended in."""
-    return "application/json" if status < FIRST_ERROR else "application/problem+json"
+def given(status: int, body: bytes, *, provisional: bool = False) -> Answer:
+    """Return an answer as it was given: an object, or the problem that the request ended in."""
+    media_type = "application/json" if status < FIRST_ERROR else "application/problem+json"
+    return Answer(status, body, media_type, provisional=provisional)
 
 
 def keep(tx: Transaction, tenant: Tenant, claimed: Key, answer: Answer) -> None:

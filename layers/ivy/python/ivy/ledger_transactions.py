@@ -188,7 +188,7 @@ def _written(ledger_transaction: UUID) -> str:
 
 
 _TRANSACTION = """
-    SELECT entries.kind, source_prefix, entries.source, account, account_name, amount,
+    SELECT entries.kind, entries.source_prefix, entries.source, account, account_name, amount,
            entries.value_on, entries.recorded_at
     FROM journal
     JOIN posting_kinds ON posting_kinds.code = journal.kind

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ivy import errors, faults, observe
 from ivy.aws import client
-from ivy.idempotency import Answer, Key
+from ivy.idempotency import Answer, Key, given
 from ivy.settings import settings
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Front:
         if record.payload_hash != self._fingerprint:
             raise errors.IdempotencyKeyReused
         kept = json.loads(record.response_data)
-        return Answer(int(kept["status"]), str(kept["body"]).encode())
+        return given(int(kept["status"]), str(kept["body"]).encode())
 
     def _record(self, status: str, text: str = "") -> DataRecord:
         from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import (  # noqa: PLC0415 - lazy
