@@ -69,10 +69,12 @@ class Store:
 
 
 @contextmanager
-def copied(cluster: Postgres) -> Iterator[Store]:
-    """A copy of the migrated database, dropped afterwards."""
+def copied(cluster: Postgres, template: str = "ivy") -> Iterator[Store]:
+    """A copy of the migrated database, or of another that nobody is connected to; dropped after."""
     name = f"test_{next(_numbers)}"
-    _administer(cluster, f"CREATE DATABASE {name} TEMPLATE ivy OWNER ivy_owner STRATEGY wal_log")
+    _administer(
+        cluster, f"CREATE DATABASE {name} TEMPLATE {template} OWNER ivy_owner STRATEGY wal_log"
+    )
     yield Store(cluster, name)
     _administer(cluster, f"DROP DATABASE {name} WITH (FORCE)")
 

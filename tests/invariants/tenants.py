@@ -33,7 +33,8 @@ _TENANT_OF: dict[str, LiteralString] = {
 """Each table that holds a tenant's rows, and which of them are somebody else's."""
 
 _NOBODYS = {
-    "bank_holidays", "chart", "fee_plans", "migrations", "posting_kinds", "rollup", "transitions",
+    "bank_holidays", "chart", "currencies", "fee_plans", "migrations", "posting_kinds", "rollup",
+    "transitions",
 }  # fmt: skip
 """Tables with nothing of a merchant's in them."""
 

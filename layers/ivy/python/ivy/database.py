@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
+from psycopg import IsolationLevel
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import class_row, tuple_row
 
@@ -42,7 +43,7 @@ class Transaction:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
         self.after_commit: list[Any] = []
-        """What to announce once the transaction is durable; whoever opened it does so."""
+        """Messages to send once the transaction is durable; whoever opened it does so."""
 
     def present(self, credential: str) -> None:
         """Show, for the rest of the transaction, the rows that a credential identifies."""
@@ -86,11 +87,14 @@ class Database:
         self._connection: psycopg.Connection[Any] | None = None
 
     @contextmanager
-    def transaction(self, tenant: Tenant | None = None) -> Iterator[Transaction]:
+    def transaction(
+        self, tenant: Tenant | None = None, *, snapshot: bool = False
+    ) -> Iterator[Transaction]:
         """Open a transaction; commit at the end, roll back when anything is raised.
 
         Without a tenant it sees no tenant's rows at all until one is chosen or a credential is
-        presented, unless the connecting role is one of the cross-merchant ones.
+        presented, unless the connecting role is one of the cross-merchant ones. With ``snapshot``
+        every statement sees the database as the first one did, and none may write.
 
         Raises:
             psycopg.errors.InFailedSqlTransaction: At the end, when a statement had failed and
@@ -98,6 +102,9 @@ class Database:
                 and no error.
         """
         connection = self._connected()
+        if bool(connection.read_only) is not snapshot:  # said in BEGIN itself, not in the session
+            connection.isolation_level = IsolationLevel.REPEATABLE_READ if snapshot else None
+            connection.read_only = snapshot or None
         with connection.pipeline(), connection.transaction():
             tx = Transaction(connection)
             if tenant is not None:

@@ -80,11 +80,15 @@ CREATE POLICY own ON outbox TO ivy_app
 CREATE POLICY every ON idempotency_keys TO ivy_jobs USING (true);
 CREATE POLICY every ON outbox TO ivy_jobs USING (true);
 CREATE POLICY every ON events FOR SELECT TO ivy_jobs, ivy_read USING (true);
+CREATE POLICY reading ON idempotency_keys FOR SELECT TO ivy_read USING (true);
 CREATE POLICY reading ON outbox FOR SELECT TO ivy_read USING (true);
 
 GRANT SELECT, INSERT ON idempotency_keys TO ivy_app;
 GRANT UPDATE (status, body, provisional) ON idempotency_keys TO ivy_app;
 GRANT SELECT (merchant_id, livemode, scope, created_at), DELETE ON idempotency_keys TO ivy_jobs;
+-- not the body: whoever proves the books asks whether a key was answered, not what
+GRANT SELECT (merchant_id, livemode, scope, status, provisional, created_at)
+    ON idempotency_keys TO ivy_read;
 GRANT SELECT, INSERT ON events TO ivy_app;
 GRANT SELECT ON events TO ivy_jobs, ivy_read;
 GRANT SELECT, INSERT, DELETE ON outbox TO ivy_app;

@@ -1,0 +1,235 @@
+"""Books with everything in them: every kind of money state, reached through the handlers.
+
+``played`` drives a deployment through weeks of business, for tests that look at whole books. The
+present is the test's: ``Clock`` moves it, and the simulated acquirer is told it with each order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from unittest import mock
+
+from functions.charges import cancel, capture, create, process
+from functions.charges import get as get_charge
+from functions.connectors import collect
+from functions.disputes import accept, evidence
+from functions.disputes import list as list_disputes
+from functions.disputes import process as process_dispute
+from functions.ledger import roll_up
+from functions.outbox import relay
+from functions.refunds import create as create_refund
+from functions.refunds import process as process_refund
+from ivy import ids
+from tests.driving import Account, Platform
+
+CONSUMERS = (process.handler, process_refund.handler, process_dispute.handler)
+BEGINS = datetime.fromisoformat("2026-11-23T09:00:00Z")
+"""A Monday, so that bank debits take as many days as it says."""
+
+SAME_REFUND = 841
+"""Refunded once in each currency."""
+
+RETURNING_FEES = {
+    "card": {"basis_points": 290, "fixed_cents": 30},
+    "bank_debit": {"basis_points": 80, "max_cents": 500},
+    "dispute_fee_cents": 1500,
+    "return_fee_cents": 400,
+    "fee_return": "proportional",
+}
+
+
+@dataclass
+class Clock:
+    """The present, which only a test moves."""
+
+    at: datetime
+
+    def now(self) -> datetime:
+        self.at += timedelta(milliseconds=1)
+        return self.at
+
+    def pass_days(self, days: float) -> None:
+        self.at += timedelta(days=days)
+
+
+@contextmanager
+def clock(begins: datetime = BEGINS) -> Iterator[Clock]:
+    """Stop the clock of the program at a time."""
+    made = Clock(begins)
+    with mock.patch.object(ids, "now", made.now):
+        yield made
+
+
+@dataclass
+class Business:
+    """One merchant's doings, each carried through to what the acquirer says."""
+
+    platform: Platform
+    account: Account
+    _keys: Iterator[int] = field(default_factory=itertools.count)
+
+    def post(self, route: Any, body: dict[str, Any], **path: Any) -> dict[str, Any]:
+        key = {"Idempotency-Key": f"{next(self._keys)}"}
+        made = self.platform.request(
+            route, body, bearer=self.account.secret_key, headers=key, **path
+        )
+        assert made.status == route.status, made.body
+        answer: dict[str, Any] = made.json()
+        return answer
+
+    def charge(self, amount: int, token: str = "tok_visa", **fields: Any) -> str:  # noqa: S107 - a test token
+        body = {"amount": amount, "currency": "USD", "payment_method": token} | fields
+        made = self.post(create.handler, body)
+        work(self.platform)
+        return str(made["id"])
+
+    def hold(self, amount: int) -> str:
+        return self.charge(amount, capture=False)
+
+    def capture(self, charge: str, **fields: Any) -> None:
+        self.post(capture.handler, fields, id=charge)
+        work(self.platform)
+
+    def cancel(self, charge: str) -> None:
+        self.post(cancel.handler, {}, id=charge)
+        work(self.platform)
+
+    def refund(self, charge: str, *, finish: bool = True, **fields: Any) -> dict[str, Any]:
+        made = self.post(create_refund.handler, {"charge": charge} | fields)
+        if finish:
+            work(self.platform)
+        return made
+
+    def dispute_of(self, charge: str) -> str:
+        found = self.platform.request(
+            list_disputes.handler, bearer=self.account.secret_key, query={"charge": charge}
+        )
+        return str(found.json()["data"][0]["id"])
+
+    def status_of(self, charge: str) -> str:
+        found = self.platform.request(get_charge.handler, bearer=self.account.secret_key, id=charge)
+        return str(found.json()["status"])
+
+    def contest(self, charge: str, text: str) -> None:
+        said = {"text": text, "submit": True}
+        self.post(evidence.handler, said, id=self.dispute_of(charge))
+        work(self.platform)
+
+    def concede(self, charge: str) -> None:
+        self.post(accept.handler, {}, id=self.dispute_of(charge))
+        work(self.platform)
+
+
+def work(platform: Platform) -> None:
+    """Let every queue run empty."""
+    for consumer in CONSUMERS:
+        platform.drain(consumer)
+
+
+def hear(platform: Platform) -> None:
+    """Let what is overdue be sent again, and hear what the acquirer did by itself."""
+    platform.make_overdue()
+    platform.run(relay.handler)
+    work(platform)
+    platform.run(collect.handler)
+
+
+@dataclass(frozen=True)
+class Books:
+    """What was played: the merchants and charges that tests look for."""
+
+    ada: Business
+    bob: Business
+    twins: tuple[str, str]
+    """One charge of each merchant, of the same amount."""
+
+
+def played(platform: Platform) -> Books:
+    """Play some weeks of business of three merchants."""
+    ada, bob, cyd = (
+        Business(platform, platform.open_account(f"{name}@example.com"))
+        for name in ("ada", "bob", "cyd")
+    )
+    with clock() as time:
+        with platform.store.superuser() as root:
+            root.execute(
+                "INSERT INTO fee_plans (code, version, terms) VALUES ('returning', 1, %s)",
+                (json.dumps(RETURNING_FEES),),
+            )
+            root.execute(
+                "UPDATE merchants SET fee_plan = 'returning' WHERE id = %s",
+                (bob.account.merchant_id,),
+            )
+            root.execute(
+                "UPDATE merchants SET overdraft_cents = 0 WHERE id = %s", (cyd.account.merchant_id,)
+            )
+        twins = ada.charge(10_000), bob.charge(10_000)
+        debits = _debit(ada)
+        _hold_and_refund(ada, bob)
+        platform.run(roll_up.handler)
+        _dispute(platform, time, ada, cyd)
+        _other_currencies(ada)
+        for day in (2, 4, 6, 8):
+            time.pass_days(2)
+            hear(platform)
+            if day == 4:  # it has succeeded, and is not back yet
+                ada.refund(debits[1], amount=700)
+        platform.run(roll_up.handler)
+        assert [ada.status_of(charge) for charge in debits] == ["succeeded", "failed", "failed"]
+        assert bob.refund(bob.charge(900))["fee_returned"] == 0
+        ada.charge(9_004, "tok_dispute")
+        hear(platform)
+        ada.hold(2_500)
+        ada.refund(ada.charge(4_000), amount=1_500, finish=False)
+    return Books(ada, bob, twins)
+
+
+def _debit(ada: Business) -> list[str]:
+    """One bank debit of each ending, the returned one refunded in part before it comes back."""
+    tokens = ("tok_ach", "tok_ach_r01", "tok_ach_declined")
+    return [ada.charge(20_000, token) for token in tokens]
+
+
+def _hold_and_refund(ada: Business, bob: Business) -> None:
+    ada.hold(5_000)
+    ada.capture(ada.hold(8_000), amount=3_000)
+    ada.capture(ada.hold(1_100))
+    ada.cancel(ada.hold(4_000))
+    ada.charge(1_000, "tok_declined")
+    ada.charge(1_000, "tok_duplicate")
+    ada.charge(1_000, "tok_requires_action")
+    for seller in (ada, bob):
+        charge = seller.charge(7_000)
+        seller.refund(charge, amount=2_000)
+        seller.refund(charge, amount=1_001)
+    bob.refund(bob.charge(333))
+    ada.refund(ada.charge(900), amount=SAME_REFUND)
+    ada.refund(ada.charge(6_000, "tok_refund_fails"), amount=1_000)
+
+
+def _dispute(platform: Platform, time: Clock, ada: Business, cyd: Business) -> None:
+    """Win one, give one up, lose one, miss one's deadline, and let one overdraw its merchant."""
+    won, given_up, lost, missed = (ada.charge(9_000 + n, "tok_dispute") for n in range(4))
+    poor, disputed = cyd.charge(2_000), cyd.charge(1_000, "tok_dispute_twice")
+    hear(platform)
+    hear(platform)
+    assert cyd.dispute_of(disputed)
+    ada.contest(won, "Here is winning_evidence.")
+    ada.contest(lost, "We have nothing.")
+    ada.concede(given_up)
+    assert cyd.refund(poor)["pending_reason"] == "insufficient_funds"
+    time.pass_days(0.1)
+    hear(platform)
+    ada.refund(won, amount=100)
+    assert ada.dispute_of(missed)
+
+
+def _other_currencies(ada: Business) -> None:
+    for currency, amount in (("JPY", 1_005), ("KWD", 10_505), ("EUR", 2_525)):
+        ada.refund(ada.charge(amount, currency=currency), amount=SAME_REFUND)

@@ -1,0 +1,381 @@
+"""Corruptions of healthy books, each of which breaks one law of the ledger and no other.
+
+They are planted by a superuser for whom no trigger fires. ``tests.books`` plays the books.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from tests.books import Books
+
+Root = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """What is planted.
+
+    In the statements ``:ada`` and ``:bob`` stand for the merchants' numbers, ``:a`` and ``:b`` for
+    their twin charges: captured, of one amount, before the watermark.
+    """
+
+    law: str
+    name: str
+    words: str
+    """Part of a witness, so that the part of the query that is meant has found it."""
+    statements: str
+    drop: tuple[str, str] | None = None
+    """The table and the name of a constraint that would refuse it."""
+
+    def plant(self, root: Root, books: Books) -> None:
+        root.execute("SET session_replication_role = replica")
+        if self.drop:
+            root.execute("ALTER TABLE {} DROP CONSTRAINT {}".format(*self.drop).encode())
+        text = self.statements
+        for name, seller in (("ada", books.ada), ("bob", books.bob)):
+            text = text.replace(f":{name}", str(seller.account.merchant_id))
+        for name, charge in zip("ab", books.twins, strict=True):
+            text = text.replace(f":{name}", f"'{charge.removeprefix('ch_')}'")
+        root.execute(text.encode())
+
+
+CAPTURES = """
+    (SELECT id, row_number() OVER (ORDER BY id) AS n FROM journal, rollup
+     WHERE owner = :ada AND kind = 1 AND part = 0 AND a1 = 8400110 AND xid < watermark) AS c"""
+ACCEPTED = CAPTURES.replace("kind = 1", "kind = 10").replace("a1 = 8400110", "a2 = 8400310")
+
+CORRUPTIONS = (
+    Corruption(
+        "L1",
+        "two transactions out of balance by the same amount",
+        "sums to -1 USD",
+        f"UPDATE journal SET v1 = v1 + CASE n WHEN 1 THEN 1 ELSE -1 END FROM {CAPTURES}"
+        " WHERE c.id = journal.id AND n <= 2",
+        drop=("journal", "legs_sum_to_zero"),
+    ),
+    Corruption(
+        "L1",
+        "an entry of nothing",
+        "an entry of nothing",
+        f"UPDATE journal SET a3 = 8400410, v3 = 0 FROM {ACCEPTED}"
+        " WHERE c.id = journal.id AND n = 1",
+        drop=("journal", "legs_are_not_zero"),
+    ),
+    Corruption(
+        "L1",
+        "entries on an account that does not exist, which sum to zero",
+        "an account that the chart does not have",
+        "UPDATE journal SET a3 = 8400999, v3 = CASE n WHEN 1 THEN 5 ELSE -5 END,"
+        f" v1 = v1 - CASE n WHEN 1 THEN 5 ELSE -5 END FROM {ACCEPTED}"
+        " WHERE c.id = journal.id AND n <= 2",
+    ),
+    Corruption(
+        "L2",
+        "one balance twice",
+        "all balances in USD, test mode, sum to ",
+        "INSERT INTO accounts SELECT * FROM accounts WHERE number = 8400110",
+        drop=("accounts", "accounts_pkey"),
+    ),
+    Corruption(
+        "L3",
+        "stored money moved to another account of the same merchant",
+        "its entries before the watermark sum to ",
+        "UPDATE accounts SET balance = balance + CASE mod(number, 1000) WHEN 210 THEN 1"
+        " ELSE -1 END WHERE number IN (:ada8400210, :ada8400220)",
+    ),
+    Corruption(
+        "L3",
+        "stored balances of accounts without entries",
+        "stores 7, its entries before the watermark sum to 0",
+        "INSERT INTO accounts (number, balance) VALUES (8400150, 7), (8400151, -7)",
+    ),
+    Corruption(
+        "L3",
+        "a watermark from the future",
+        "is ahead of the oldest transaction still running",
+        "UPDATE rollup SET watermark = watermark + 1000000",
+    ),
+    Corruption(
+        "L4",
+        "a grant",
+        "ivy_jobs may change or remove entries",
+        "GRANT DELETE ON journal TO ivy_jobs",
+    ),
+    Corruption(
+        "L4",
+        "a grant on one column",
+        "ivy_app may change or remove entries",
+        "GRANT UPDATE (reason) ON journal TO ivy_app",
+    ),
+    Corruption(
+        "L4",
+        "a grant to everybody",
+        "ivy_read may change or remove entries",
+        "GRANT TRUNCATE ON journal TO PUBLIC",
+    ),
+    Corruption(
+        "L4",
+        "a disabled trigger",
+        "no trigger refuses",
+        "ALTER TABLE journal DISABLE TRIGGER append_only",
+    ),
+    Corruption(
+        "L4",
+        "a trigger that lets TRUNCATE pass",
+        "no trigger refuses",
+        "DROP TRIGGER append_only ON journal;"
+        " CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON journal"
+        " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
+    ),
+    Corruption(
+        "L4",
+        "a trigger that refuses nothing",
+        "no trigger refuses",
+        "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN RETURN NULL; END'",
+    ),
+    Corruption(
+        "L5",
+        "a cost that was not posted",
+        "USD, expense:processor: entries sum to ",
+        "UPDATE charges SET cost = cost + 1 WHERE id = :a",
+    ),
+    Corruption(
+        "L5",
+        "a fee that was not posted",
+        "USD, income:processing: entries sum to ",
+        "UPDATE charges SET fee = fee + 1 WHERE id = :a",
+    ),
+    Corruption(
+        "L5",
+        "a dispute's fee that was not posted",
+        "USD, income:dispute: entries sum to ",
+        "UPDATE disputes SET fee = fee + 1 WHERE merchant_id = :ada AND status = 'won'",
+    ),
+    Corruption(
+        "L5",
+        "a return's fee that was not posted",
+        "USD, income:processing: entries sum to ",
+        "UPDATE charges SET fee_plan = 'returning' WHERE failure_code = 'bank_debit_returned';"
+        " UPDATE fee_plans SET terms = terms || '{\"return_fee_cents\": 401}'"
+        " WHERE code = 'returning'",
+    ),
+    Corruption(
+        "L5",
+        "an authorisation of another amount",
+        "USD, auth: entries sum to ",
+        "UPDATE charges SET amount = amount + 1 WHERE status = 'authorized'",
+    ),
+    Corruption(
+        "L5",
+        "an acquirer that owes what another captured",
+        "USD, acquirer_receivable:stripe: entries sum to 0, the objects to 9820",
+        "UPDATE charges SET connector = 'stripe' WHERE id = :a",
+    ),
+    Corruption(
+        "L5",
+        "a dispute withdrawn by another acquirer",
+        "USD, disputes_receivable:stripe: entries sum to 0, the objects to ",
+        "UPDATE disputes SET connector = 'stripe' WHERE status = 'needs_response'",
+    ),
+    Corruption(
+        "L5",
+        "earned money posted as reserve",
+        "USD, reserve: entries sum to -",
+        "UPDATE journal SET a2 = :ada8400230 WHERE id = (SELECT id FROM journal, rollup"
+        " WHERE xid >= watermark AND a2 = :ada8400210 AND kind = 1 LIMIT 1)",
+    ),
+    Corruption(
+        "L7",
+        "more captured than authorised",
+        "captured 10000 of 9999 authorised",
+        "UPDATE charges SET amount = 9999 WHERE id = :a",
+        drop=("charges", "captured_within_amount"),
+    ),
+    Corruption(
+        "L7",
+        "a charge that says more than its refunds",
+        "says 1 refunded, 0 to be, 0 disputed, 0 of the fee returned",
+        "UPDATE charges SET amount_refunded = 1 WHERE id = :a",
+    ),
+    Corruption(
+        "L7",
+        "a charge that forgot an open dispute",
+        "0 disputed",
+        "UPDATE charges SET amount_disputed = 0 WHERE id IN"
+        " (SELECT charge_id FROM disputes WHERE status = 'needs_response')",
+    ),
+    Corruption(
+        "L7",
+        "refunds of one charge written on a smaller one",
+        "gave back 2000 of ",
+        "UPDATE charges SET amount_refunded = amount_refunded + CASE charges.id"
+        " WHEN r.charge_id THEN -2000 ELSE 2000 END"
+        " FROM refunds r, (SELECT id AS small FROM charges"
+        " WHERE merchant_id = :ada AND amount_captured = 1100) c"
+        " WHERE r.merchant_id = :ada AND r.amount = 2000"
+        " AND charges.id IN (r.charge_id, small);"
+        " UPDATE refunds SET charge_id = (SELECT id FROM charges WHERE merchant_id = :ada"
+        " AND amount_captured = 1100) WHERE merchant_id = :ada AND amount = 2000",
+        drop=("charges", "refunded_within_captured"),
+    ),
+    Corruption(
+        "L7",
+        "more of a fee returned than was taken",
+        " of a fee of ",
+        "UPDATE charges SET fee_returned = charges.fee_returned + CASE charges.id"
+        " WHEN r.charge_id THEN -r.fee_returned ELSE r.fee_returned END"
+        " FROM refunds r, refunds s WHERE r.merchant_id = :bob AND r.amount = 2000"
+        " AND s.merchant_id = :bob AND s.amount = 333"
+        " AND charges.id IN (r.charge_id, s.charge_id);"
+        " UPDATE refunds SET fee_returned = CASE amount WHEN 333 THEN fee_returned"
+        " + (SELECT fee_returned FROM refunds WHERE merchant_id = :bob AND amount = 2000)"
+        " ELSE 0 END WHERE merchant_id = :bob AND amount IN (333, 2000)",
+        drop=("charges", "fee_returned_within_fee"),
+    ),
+    Corruption(
+        "L7",
+        "a refund in another currency than its charge",
+        "not in the currency of its refunds and disputes",
+        "UPDATE refunds SET currency = CASE currency WHEN 'USD' THEN 'EUR' ELSE 'USD' END"
+        " WHERE merchant_id = :ada AND amount = 841 AND currency IN ('USD', 'EUR')",
+    ),
+    Corruption(
+        "L9",
+        "two postings of one transition",
+        "has 2 rows of charge.captured, numbered to 0",
+        "UPDATE journal SET source = :a WHERE id = (SELECT id FROM journal WHERE owner = :ada"
+        " AND kind = 1 AND source <> :a AND part = 0 LIMIT 1)",
+        drop=("journal", "posted_once"),
+    ),
+    Corruption(
+        "L9",
+        "the postings of two charges exchanged",
+        "and announced as a change of ",
+        "UPDATE journal SET source = CASE source WHEN :a THEN other ELSE :a END"
+        " FROM (SELECT id AS other FROM charges WHERE merchant_id = :ada"
+        " AND amount_captured = 900) c WHERE source IN (:a, other) AND kind = 1",
+        drop=("journal", "posted_once"),
+    ),
+    Corruption(
+        "L9",
+        "a part that is missing",
+        "has 2 rows of charge.captured, numbered to 2",
+        "UPDATE journal SET part = 2 WHERE id = (SELECT id FROM journal WHERE part = 1 LIMIT 1)",
+    ),
+    Corruption(
+        "L9",
+        "two answers to one idempotency key",
+        "has 2 answers",
+        "INSERT INTO idempotency_keys SELECT * FROM idempotency_keys LIMIT 1",
+        drop=("idempotency_keys", "idempotency_keys_pkey"),
+    ),
+    Corruption(
+        "L9",
+        "an idempotency key without an answer",
+        "has 0 answers",
+        "UPDATE idempotency_keys SET status = NULL, body = NULL WHERE scope ="
+        " (SELECT min(scope) FROM idempotency_keys)",
+    ),
+    Corruption(
+        "L10",
+        "the money of two merchants exchanged",
+        "has an entry on account ",
+        "UPDATE journal SET a2 = CASE source WHEN :a THEN :bob8400210 ELSE :ada8400210 END"
+        " WHERE source IN (:a, :b) AND kind = 1",
+        drop=("journal", "legs_have_one_merchant"),
+    ),
+    Corruption(
+        "L10",
+        "the transactions of two merchants exchanged",
+        "'s and has an entry on account ",
+        "UPDATE journal SET owner = CASE source WHEN :a THEN :bob ELSE :ada END"
+        " WHERE source IN (:a, :b) AND kind = 1",
+        drop=("journal", "legs_have_one_merchant"),
+    ),
+    Corruption(
+        "L10",
+        "a test transaction that says it is live",
+        "is in live mode and has an entry on account ",
+        "UPDATE journal SET livemode = true WHERE source = :a AND kind = 1",
+        drop=("journal", "legs_share_currency_and_mode"),
+    ),
+    Corruption(
+        "L10",
+        "two merchants' charges posted in each other's books",
+        "who has no ch_",
+        "ALTER TABLE events DROP CONSTRAINT events_ledger_transaction_key;"
+        " UPDATE events SET ledger_transaction = j.id FROM journal j"
+        " WHERE ledger_transaction IS NOT NULL AND object_id IN (:a, :b)"
+        " AND j.source IN (:a, :b) AND j.source <> object_id AND j.kind = 1;"
+        " UPDATE journal SET source = CASE source WHEN :a THEN :b::uuid ELSE :a::uuid END"
+        " WHERE source IN (:a, :b) AND kind = 1",
+        drop=("journal", "posted_once"),
+    ),
+    Corruption(
+        "L14",
+        "a change without an event",
+        "is version 2 after 0",
+        "DELETE FROM events WHERE object_id = :a AND version = 1",
+    ),
+    Corruption(
+        "L14",
+        "a last change without an event",
+        " is at version 3, its events at 2",
+        "DELETE FROM events WHERE type = 'charge.refunded' AND version = 3"
+        " AND object_id IN (SELECT id FROM charges WHERE version = 3)",
+    ),
+    Corruption(
+        "L14",
+        "events of an object that does not exist",
+        "nothing with the id ",
+        "INSERT INTO events SELECT merchant_id, livemode, uuidv7(), uuidv7(), 1, type, data,"
+        " NULL, created_at FROM events WHERE object_id = :a AND version = 1",
+    ),
+    Corruption(
+        "L14",
+        "an event of another type than the machine's",
+        "says charge.captured of a change from pending to succeeded",
+        "UPDATE events SET type = 'charge.captured' WHERE object_id = :a AND version = 2",
+    ),
+    Corruption(
+        "L14",
+        "an event that says what is not so",
+        "is the last to speak of what is failed, and says succeeded",
+        "UPDATE charges SET status = 'failed', failure_code = 'x' WHERE false;"
+        ' UPDATE events SET data = data || \'{"status": "succeeded"}\', type ='
+        " 'charge.succeeded' WHERE type = 'charge.failed' AND version = 2",
+    ),
+    Corruption(
+        "L14",
+        "a transaction without an event",
+        "has 0 events",
+        "UPDATE events SET ledger_transaction = NULL WHERE object_id = :a AND version = 2",
+    ),
+    Corruption(
+        "L14",
+        "a transaction with two events",
+        "has 2 events",
+        "UPDATE events SET ledger_transaction = (SELECT ledger_transaction FROM events"
+        " WHERE object_id = :a AND version = 2) WHERE object_id = :a AND version = 1",
+        drop=("events", "events_ledger_transaction_key"),
+    ),
+    Corruption(
+        "L14",
+        "an event of a transaction that does not exist",
+        "announces a ledger transaction that does not exist",
+        "UPDATE events SET ledger_transaction = uuidv7() WHERE object_id = :a AND version = 1",
+    ),
+    Corruption(
+        "L14",
+        "a posting of another kind than the machine's",
+        "announces the posting of charge.captured, not of charge.released",
+        "UPDATE transitions SET posting = 'charge.released' WHERE event = 'charge.canceled'"
+        " AND from_status = 'authorized';"
+        " UPDATE journal SET kind = 1 WHERE kind = 3",
+    ),
+)
