@@ -68,7 +68,7 @@ def test_registering_opens_everything_at_once(platform: Platform, store: Store) 
     )
     assert (made["token_type"], made["expires_in"]) == ("Bearer", 900)
     counts = {table: rows(store, table) for table in ("merchants", "users", "members", "accounts")}
-    assert counts == {"merchants": 1, "users": 1, "members": 1, "accounts": 10}
+    assert counts == {"merchants": 1, "users": 1, "members": 1, "accounts": 12}
     assert PASSWORD.encode() not in answer.body
     who = platform.request(me.handler, bearer=made["access_token"]).json()
     assert (who["merchant"], who["user"]) == (made["merchant"], made["user"])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ivy import ids, ledger
+from ivy import balances, ids, ledger
 from ivy.database import Database, Tenant, Transaction
 from ivy.ledger import Chart, Posting, PostingKind, credit, debit
 from tests.conftest import Store
@@ -53,7 +53,7 @@ class Books:
 
     def pending(self, tenant: Tenant = ADA) -> dict[str, int]:
         with self.app.transaction(tenant) as tx:
-            found = ledger.balance(tx, tenant, ids.now())
+            found = balances.balance(tx, tenant, ids.now())
         return {line.currency: line.pending for line in found.balances}
 
     def stored(self) -> dict[int, int]:

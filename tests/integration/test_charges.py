@@ -16,7 +16,7 @@ from functions.charges import list as list_charges
 from functions.ledger import get_transaction
 from functions.merchants import balance
 from ivy import calendars, ids, money
-from ivy.connectors import simulated
+from ivy.connectors import simulated_orders
 from ivy.database import Database
 from tests.conftest import Store
 from tests.driving import Account, Platform, Reply
@@ -26,14 +26,19 @@ PENDING_FIELDS = {
     "object": "charge",
     "livemode": False,
     "status": "pending",
+    "capture": True,
+    "capture_before": None,
     "amount_captured": 0,
     "amount_refunded": 0,
     "disputed": False,
     "fee": None,
+    "fee_returned": 0,
     "net": None,
     "available_on": None,
+    "next_action": None,
     "failure_code": None,
     "decline_code": None,
+    "fee_plan": "standard/1",
     "ledger_transaction": None,
     "version": 1,
 }
@@ -182,13 +187,13 @@ def test_a_failed_charge_posts_nothing(
     assert failed["fee"] is failed["net"] is failed["ledger_transaction"] is None
     assert failed["amount_captured"] == 0
     assert count(deployed.store, journal) == before
-    outcome = "SELECT count(*) FROM attempts WHERE charge_id = %s AND outcome = %s"
-    assert count(deployed.store, outcome, UUID(hex=failed["id"][3:]), failure_code) == 1
+    asked = "SELECT count(*) FROM attempts WHERE subject = %s AND outcome = 'declined'"
+    assert count(deployed.store, asked, UUID(hex=failed["id"][3:])) == 1
 
 
-def test_every_token_of_the_acquirer_is_tested_here() -> None:
+def test_every_token_that_is_declined_at_once_is_tested_here() -> None:
     tested = {"tok_declined", "tok_insufficient_funds", "tok_expired_card", "tok_processing_error"}
-    assert set(simulated._DECLINES) == tested
+    assert set(simulated_orders._REFUSED) == tested
 
 
 @pytest.mark.parametrize(("token", "end"), [("tok_visa", "succeeded"), ("tok_declined", "failed")])
@@ -213,8 +218,9 @@ def test_a_second_event_for_a_version_is_refused(deployed: Platform, ada: Accoun
     made = charge(deployed, ada).json()
     with deployed.store.superuser() as root, pytest.raises(errors.UniqueViolation):
         root.execute(
-            "INSERT INTO events SELECT merchant_id, livemode, gen_random_uuid(), object_id,"
-            " version, type, data, created_at FROM events WHERE object_id = %s",
+            "INSERT INTO events (merchant_id, livemode, id, object_id, version, type, data,"
+            " created_at) SELECT merchant_id, livemode, gen_random_uuid(), object_id, version,"
+            " type, data, created_at FROM events WHERE object_id = %s",
             (UUID(hex=made["id"][3:]),),
         )
 
@@ -233,20 +239,24 @@ def test_the_promise_is_kept_and_struck_out(platform: Platform, store: Store) ->
 
 
 SUCCEED = (
-    "status = 'succeeded', fee = 1, available_on = now(), amount_captured = amount,"
-    " ledger_transaction = gen_random_uuid()"
+    "status = 'succeeded', fee = 1, available_on = now(), ledger_transaction = gen_random_uuid(),"
+    " amount_captured = amount"
 )
 REOPEN = (
     "status = 'pending', fee = NULL, available_on = NULL, amount_captured = 0,"
     " ledger_transaction = NULL"
 )
-FAIL = "status = 'failed', failure_code = 'x'"
+AUTHORIZE = "status = 'authorized', capture_before = now()"
 
 
 @pytest.mark.parametrize(
     ("start", "change", "refused"),
     [
-        ("tok_visa", f"{FAIL}, version = version + 1", "no way from succeeded to failed"),
+        (
+            "tok_visa",
+            "status = 'canceled', version = version + 1",
+            "no way from succeeded to canceled",
+        ),
         (
             "tok_visa",
             f"{REOPEN}, version = version + 1",
@@ -260,13 +270,34 @@ FAIL = "status = 'failed', failure_code = 'x'"
         (None, SUCCEED, "version 1 must follow 1"),
         (None, f"{SUCCEED}, version = version + 2", "version 3 must follow 1"),
         (None, "version = version - 1", "version 0 must follow 1"),
-        (None, "status = 'succeeded', version = version + 1", "succeeded_means_posted"),
-        (None, "fee = 5, version = version + 1", "succeeded_means_posted"),
+        (None, "amount_captured = 1", "version 1 must follow 1"),
+        (None, "amount_refunded = 1", "version 1 must follow 1"),
+        (None, "fee = 1", "version 1 must follow 1"),
+        (None, "status = 'succeeded', version = version + 1", "captured_means_posted"),
+        (None, f"{AUTHORIZE}, fee = 5, version = version + 1", "captured_means_posted"),
+        (None, f"{AUTHORIZE}, available_on = now(), version = 2", "captured_means_posted"),
+        (
+            None,
+            f"{SUCCEED}, version = 2, status = 'authorized', capture_before = now()".replace(
+                "status = 'succeeded', ", ""
+            ),
+            "captured_means_posted",
+        ),
+        (None, "status = 'authorized', version = version + 1", "authorized_until"),
+        (None, "status = 'requires_action', version = version + 1", "action_means_where"),
+        (None, f"{AUTHORIZE}, next_action_url = '/', version = 2", "action_means_where"),
         (None, "status = 'failed', version = version + 1", "failed_means_why"),
-        (None, "failure_code = 'x', version = version + 1", "failed_means_why"),
+        ("tok_visa", "failure_code = 'x', version = version + 1", "failed_means_why"),
         (None, "status = 'lost', version = version + 1", "no way from pending to lost"),
-        (None, "amount_captured = amount + 1, version = version + 1", "captured_within_amount"),
-        (None, "amount_refunded = 1, version = version + 1", "refunded_within_captured"),
+        (None, f"{SUCCEED} + 1, version = version + 1", "captured_within_amount"),
+        (
+            "tok_visa",
+            "amount_refunded = amount + 1, version = version + 1",
+            "refunded_within_captured",
+        ),
+        ("tok_visa", "amount_disputed = amount + 1", "refunded_within_captured"),
+        ("tok_visa", "amount_refund_pending = -1", "refunded_within_captured"),
+        ("tok_visa", "fee_returned = fee + 1", "fee_returned_within_fee"),
     ],
     ids=str,
 )
@@ -332,12 +363,21 @@ def test_amounts_have_bounds(
         assert [error["pointer"] for error in answer.json()["errors"]] == ["/amount"]
 
 
-def test_what_only_we_can_know_is_refused_in_one_reply(deployed: Platform, ada: Account) -> None:
-    answer = charge(deployed, ada, amount=1, payment_method="tok_unknown")
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"payment_method": "tok_unknown"}, [("/payment_method", "token_unknown")]),
+        ({"payment_method": "tok_ach", "capture": False}, [("/capture", "capture_required")]),
+    ],
+)
+def test_what_only_we_can_know_is_refused_in_one_reply(
+    deployed: Platform, ada: Account, fields: dict[str, Any], wrong: list[tuple[str, str]]
+) -> None:
+    answer = charge(deployed, ada, amount=1, **fields)
     assert answer.code == "request_invalid"
     assert [(e["pointer"], e["code"]) for e in answer.json()["errors"]] == [
         ("/amount", "amount_too_small"),
-        ("/payment_method", "token_unknown"),
+        *wrong,
     ]
 
 
@@ -357,7 +397,8 @@ def test_what_only_we_can_know_is_refused_in_one_reply(deployed: Platform, ada: 
         ({"metadata": {f"{n}": "" for n in range(51)}}, False),
         ({"metadata": None}, False),
         ({"payment_method": "4242424242424242"}, False),
-        ({"capture": False}, False),
+        ({"capture": False}, True),
+        ({"capture": "no"}, False),
     ],
 )
 def test_the_words_around_a_charge(
@@ -378,19 +419,22 @@ def test_the_words_around_a_charge(
 def test_live_charges_wait_for_verification(platform: Platform, store: Store) -> None:
     ada = platform.open_account()
 
-    def live() -> Reply:
+    def live(token: str) -> Reply:
         principal = platform.principal(ada.access_token)
         assert principal["user"]
-        body = {"amount": 100, "currency": "USD", "payment_method": "tok_visa"}
+        body = {"amount": 100, "currency": "USD", "payment_method": token}
         headers = {"Idempotency-Key": "live", "Ivy-Mode": "live"}
         return platform.request(create.handler, body, bearer=ada.access_token, headers=headers)
 
-    refused = live()
+    refused = live("tok_visa")
     assert (refused.status, refused.code) == (403, "live_mode_locked")
-    assert count(store, "SELECT count(*) FROM charges") == 0
     with store.superuser() as root:
         root.execute("UPDATE merchants SET live_open = true")
-    opened = live()
+    unreal = live("tok_visa")
+    assert unreal.json()["errors"][0]["code"] == "token_for_tests"
+    assert count(store, "SELECT count(*) FROM charges") == 0
+    platform.override(IVY_CONNECTOR_NAMES='["simulated", "stripe"]')
+    opened = live("pm_card_visa")
     assert (opened.status, opened.json()["livemode"]) == (201, True)
     unseen = platform.request(get_charge.handler, bearer=ada.secret_key, id=opened.json()["id"])
     assert unseen.code == "resource_missing"

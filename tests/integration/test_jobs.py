@@ -110,7 +110,7 @@ def test_forgetting_goes_in_small_steps_and_has_an_end(
 
 
 def test_the_relay_with_nothing_to_do(platform: Platform) -> None:
-    report = {"overdue": 0, "sent": 0, "oldest_seconds": 0.0}
+    report = {"overdue": 0, "sent": 0, "overdue_seconds": 0.0}
     assert platform.run(relay.handler) == report
 
 

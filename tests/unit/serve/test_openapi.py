@@ -64,4 +64,7 @@ def test_every_code_belongs_to_some_route_or_to_the_gateway() -> None:
 
 def test_money_moves_only_under_a_key() -> None:
     unkeyed = {e.path for e in endpoints() if e.method == "POST" and not e.idempotent}
-    assert unkeyed == {"/v1/auth/register", "/v1/auth/login", "/v1/api_keys"}
+    assert unkeyed == {
+        *("/v1/auth/register", "/v1/auth/login", "/v1/api_keys"),
+        "/v1/simulator/challenges/{reference}",
+    }

@@ -21,6 +21,7 @@ from ivy.errors import FieldError
 from ivy.models import (
     AmountMinor,
     CurrencyCode,
+    Flag,
     Input,
     Link,
     LongText,
@@ -36,7 +37,7 @@ Status = Literal[
     "pending", "requires_action", "authorized", "succeeded", "failed", "canceled", "expired"
 ]
 Wait = Annotated[
-    bool,
+    Flag,
     Field(
         description="Answer with the outcome if it is known within 5 seconds; a declined charge is"
         " then answered with 402."
@@ -63,7 +64,7 @@ class NewCharge(Input):
         Field(description="A token; Ivy never takes card numbers.", examples=["tok_visa"]),
     ]
     capture: Annotated[
-        bool, Field(description="False only authorises: capture or cancel it within 7 days.")
+        Flag, Field(description="False only authorises: capture or cancel it within 7 days.")
     ] = True
     description: LongText | None = None
     metadata: Annotated[Metadata, Field(default_factory=dict)]
@@ -72,7 +73,7 @@ class NewCharge(Input):
     )
     wait: Wait = False
     dry_run: Annotated[
-        bool, Field(description="Write nothing; answer with the entries it would post.")
+        Flag, Field(description="Write nothing; answer with the entries it would post.")
     ] = False
 
 

@@ -15,7 +15,7 @@ from ivy import errors, faults, ids, ledger, money, outbox, pages, states
 from ivy.database import Tenant, Transaction
 from ivy.errors import FieldError
 from ivy.ledger import DISPUTES_RECEIVABLE, Chart, Posting, PostingKind, credit, debit
-from ivy.models import Input, Object, Paragraphs, Time, example
+from ivy.models import Flag, Input, Object, Paragraphs, Time, example
 
 Status = Literal["needs_response", "under_review", "won", "lost"]
 
@@ -32,7 +32,7 @@ class Evidence(Input):
     documents: Annotated[list[ids.DocumentId], Field(max_length=MAX_DOCUMENTS)] = Field(
         default_factory=list
     )
-    submit: bool = False
+    submit: Flag = False
 
 
 class Acceptance(Input):

@@ -194,5 +194,5 @@ _TRANSACTION = """
     JOIN posting_kinds ON posting_kinds.code = journal.kind
     JOIN entries ON entries.source = journal.source AND entries.kind = posting_kinds.name
     WHERE journal.id = %(id)s
-    ORDER BY part, amount DESC, account
+    ORDER BY entries.part, amount DESC, account
 """

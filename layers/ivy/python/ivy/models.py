@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    Strict,
     StringConstraints,
 )
 from pydantic_core import PydanticCustomError
@@ -67,6 +68,9 @@ Text = Annotated[str, AfterValidator(_storable)]
 Paragraphs = Annotated[str, AfterValidator(_storable_paragraphs)]
 ShortText = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
 LongText = Annotated[Text, StringConstraints(max_length=1000)]
+
+Flag = Annotated[bool, Strict()]
+"""``true`` or ``false``; not 0, nor "no", which somebody might have meant as something else."""
 
 Metadata = Annotated[
     dict[

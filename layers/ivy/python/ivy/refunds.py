@@ -31,7 +31,7 @@ from ivy.charges import Charge, Wait
 from ivy.database import Tenant, Transaction
 from ivy.ledger import Chart, Posting, PostingKind, credit, debit
 from ivy.ledger_transactions import DryRun
-from ivy.models import AmountMinor, CurrencyCode, Input, Metadata, Object, Time, example
+from ivy.models import AmountMinor, CurrencyCode, Flag, Input, Metadata, Object, Time, example
 
 Status = Literal["pending", "succeeded", "failed", "canceled"]
 PendingReason = Literal["processing", "insufficient_funds", "charge_pending"]
@@ -54,7 +54,7 @@ class NewRefund(Input):
     metadata: Annotated[Metadata, Field(default_factory=dict)]
     wait: Wait = False
     dry_run: Annotated[
-        bool, Field(description="Write nothing; answer with the entries it would post.")
+        Flag, Field(description="Write nothing; answer with the entries it would post.")
     ] = False
 
 
