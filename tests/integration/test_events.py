@@ -14,8 +14,16 @@ import pytest
 
 from infra import layers
 from infra.catalogue import Function, read_functions
-from ivy import credentials
-from ivy.serve.declaration import Authorizer, ConnectorFunction, Consumer, Job, Route
+from ivy import credentials, ids
+from ivy.connectors import Order, RequiresAction, remote
+from ivy.needs import Need
+from ivy.serve.declaration import (
+    Authorizer,
+    ConnectorFunction,
+    Consumer,
+    Job,
+    Route,
+)
 from tests.cloud import Cloud
 from tests.conftest import Store, copied
 from tests.driving import LambdaContext, Platform
@@ -29,6 +37,7 @@ MERCHANT = UUID("019ab2c4d0007a01b2c3d4e5f6071829")
 USER = UUID("019ab2c4d0007b02b2c3d4e5f6071829")
 KEY = UUID("019ab2c4d0007c03b2c3d4e5f6071829")
 CHARGE = UUID("019ab2c4d5e67f8091a2b3c4d5e6f708")
+CHALLENGED = UUID("019ab2c4d5e67f8091a2b3c4d5e6f70b")
 PENDING = UUID("019ab2c4d5e6700191a2b3c4d5e6f70a")
 LEDGER_TRANSACTION = UUID("019ab2c4d7117a3c9e55d02f8b1c4e6a")
 TASK = UUID("019ab2c4d5e6700091a2b3c4d5e6f709")
@@ -80,6 +89,7 @@ def platform(cloud: Cloud, store: Store) -> Iterator[Platform]:
         deployment.override(IVY_ROLE_SECRETS=json.dumps(roles))
         with store.superuser() as connection:
             plant_credentials(deployment, connection)
+        plant_challenge(deployment)
         yield deployment
 
 
@@ -118,6 +128,22 @@ def plant_credentials(platform: Platform, connection: psycopg.Connection[Any]) -
         "INSERT INTO members (merchant_id, user_id, role, created_at) VALUES (%s, %s, 'owner', %s)",
         (MERCHANT_ID, USER, AT),
     )
+
+
+def plant_challenge(platform: Platform) -> None:
+    """Let a payment wait for the payer who opens the simulated acquirer's page."""
+    platform.enter((Need.CONNECTORS,))
+    order = Order(
+        operation="authorize",
+        key=CHALLENGED.hex,
+        account=f"{MERCHANT_ID}-test",
+        charge=CHALLENGED,
+        amount_minor=5_000,
+        currency="USD",
+        payment_method="tok_requires_action",
+        at=ids.now(),
+    )
+    assert isinstance(remote.connector("simulated").authorize(order), RequiresAction)
 
 
 def test_every_function_has_a_sample_and_every_sample_a_function() -> None:
