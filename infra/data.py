@@ -46,7 +46,7 @@ class DataStack(Stack):
         self._kept = (
             RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if target.on_aws else RemovalPolicy.DESTROY
         )
-        key = self._encryption_key() if target.on_aws else None
+        key = self._key("Key", "data", "Aurora and the secrets") if target.on_aws else None
         secrets = self._secrets(key)
         self.dead_letters: dict[str, sqs.Queue] = {}
         queues = {
@@ -62,6 +62,8 @@ class DataStack(Stack):
         self.shared = Shared(
             table=self._table("idempotency", time_to_live_attribute="expiration"),
             acquirer_table=self._acquirer_table(),
+            webhook_table=self._table("webhook-secrets"),
+            webhook_key=self._key("WebhookKey", "webhooks", "the secrets of webhook endpoints"),
             queues=queues,
             connectors={
                 connector.acquirer: function.physical_name(target.prefix)
@@ -86,20 +88,21 @@ class DataStack(Stack):
         for queue in shared.queues.values():
             self.export_value(queue.queue_arn)
             self.export_value(queue.queue_url)
-        for table in (shared.table, shared.acquirer_table):
+        for table in (shared.table, shared.acquirer_table, shared.webhook_table):
             self.export_value(table.table_arn)
             self.export_value(table.table_name)
+        self.export_value(shared.webhook_key.key_arn)
         if shared.key is not None:
             self.export_value(shared.key.key_arn)
 
-    def _encryption_key(self) -> kms.Key:
+    def _key(self, construct_id: str, name: str, encrypts: str) -> kms.Key:
         return kms.Key(
             self,
-            "Key",
-            alias=f"{self._target.prefix}/data",
-            description="Encrypts Aurora and the secrets",
+            construct_id,
+            alias=f"{self._target.prefix}/{name}",
+            description=f"Encrypts {encrypts}",
             enable_key_rotation=True,
-            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+            removal_policy=self._kept,
         )
 
     def _secrets(self, key: kms.Key | None) -> dict[str, secretsmanager.ISecret]:
@@ -165,7 +168,7 @@ class DataStack(Stack):
     def _table(self, name: str, **more: Any) -> dynamodb.Table:
         return dynamodb.Table(
             self,
-            name.title(),
+            name.title().replace("-", ""),
             table_name=f"{self._target.prefix}-{name}",
             partition_key=_text("id"),
             **more,
@@ -201,7 +204,7 @@ class DataStack(Stack):
                 queue=dead, max_receive_count=consumer.max_receives
             ),
         )
-        CfnOutput(self, f"{name.title()}QueueUrl", value=queue.queue_url)
+        CfnOutput(self, f"{name.title().replace('_', '')}QueueUrl", value=queue.queue_url)
         return queue
 
 

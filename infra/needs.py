@@ -44,6 +44,8 @@ class Shared:
     Attributes:
         table: The DynamoDB front of idempotency.
         acquirer_table: The payments of the simulated acquirer.
+        webhook_table: The secrets of webhook endpoints, encrypted with ``webhook_key``.
+        webhook_key: Encrypts those and nothing else.
         queues: Queues by the name their consumer declares.
         connectors: Functions that stand for an acquirer, by the acquirer's name.
         secrets: ``owner``, ``app``, ``jobs``, ``read`` and ``access``; ``stripe`` if switched on.
@@ -53,6 +55,8 @@ class Shared:
 
     table: dynamodb.ITable
     acquirer_table: dynamodb.ITable
+    webhook_table: dynamodb.ITable
+    webhook_key: kms.IKey
     queues: Mapping[str, sqs.IQueue]
     connectors: Mapping[str, str]
     secrets: Mapping[str, secretsmanager.ISecret]
@@ -200,6 +204,29 @@ def _acquirer_table(shared: Shared) -> Grant:
     )
 
 
+def _webhook_secrets(shared: Shared, *, items: tuple[str, ...], crypt: str) -> Grant:
+    """Touch the items of the table and encrypt or decrypt what is bound to an endpoint."""
+    return Grant(
+        statements=(
+            iam.PolicyStatement(
+                actions=[f"dynamodb:{action}" for action in items],
+                resources=[shared.webhook_table.table_arn],
+            ),
+            iam.PolicyStatement(
+                actions=[crypt],
+                resources=[shared.webhook_key.key_arn],
+                conditions={
+                    "ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "endpoint"},
+                },
+            ),
+        ),
+        environment={
+            "IVY_WEBHOOK_SECRETS_TABLE": shared.webhook_table.table_name,
+            "IVY_WEBHOOK_KEY": shared.webhook_key.key_arn,
+        },
+    )
+
+
 def _stripe(shared: Shared) -> Grant:
     if "stripe" not in shared.secrets:
         raise NeedError(f"{Need.STRIPE} is needed, but switched off: --context stripe=true")
@@ -214,6 +241,10 @@ _GRANTS: Mapping[Need, Callable[[Shared], Grant]] = {
     Need.IDEMPOTENCY_TABLE: _table,
     Need.CONNECTORS: _connectors,
     Need.ACQUIRER_TABLE: _acquirer_table,
+    Need.WEBHOOK_SECRETS_WRITE: partial(
+        _webhook_secrets, items=("GetItem", "PutItem", "DeleteItem"), crypt="kms:Encrypt"
+    ),
+    Need.WEBHOOK_SECRETS_READ: partial(_webhook_secrets, items=("GetItem",), crypt="kms:Decrypt"),
     Need.STRIPE: _stripe,
     Need.REFERENCE: lambda _: Grant(layers=("reference",)),
 }

@@ -1,8 +1,8 @@
 """The private network of the AWS target: no internet gateway, no NAT, nothing reachable.
 
-Functions and Aurora live in isolated subnets of two zones. What functions call outside is four
-AWS services, each through its own endpoint: three interface endpoints cost less than the NAT
-gateways of two zones, and no packet has a way to the internet. One of the four is Lambda: what
+Functions and Aurora live in isolated subnets of two zones. What functions call outside is five
+AWS services, each through its own endpoint: four interface endpoints cost less than the NAT
+gateways of two zones, and no packet has a way to the internet. One of the five is Lambda: what
 needs the internet, such as an acquirer, is a function outside that is invoked from here.
 """
 
@@ -88,6 +88,7 @@ class NetworkStack(Stack):
             "DynamoDb", service=ec2.GatewayVpcEndpointAwsService.DYNAMODB
         )
         services = {
+            "Kms": ec2.InterfaceVpcEndpointAwsService.KMS,
             "Lambda": ec2.InterfaceVpcEndpointAwsService.LAMBDA_,
             "SecretsManager": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
             "Sqs": ec2.InterfaceVpcEndpointAwsService.SQS,

@@ -35,7 +35,12 @@ Fault = Literal["throttle", "fail", "hang", "lose_answer", "lose_one_answer", "l
 ``lose_request`` answers well and does nothing, like a record that disappeared."""
 
 _INVOKE = "Lambda.Invoke"
-_HOSTS = {"DynamoDB": "dynamodb", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
+_HOSTS = {
+    "DynamoDB": "dynamodb",
+    "AmazonSQS": "sqs",
+    "secretsmanager": "secretsmanager",
+    "TrentService": "kms",
+}
 
 
 class Cloud:

@@ -25,7 +25,8 @@ from tests.cloud import ACQUIRER, CONNECTOR, REGION, Cloud
 if TYPE_CHECKING:
     from tests.conftest import Store
 
-QUEUES = ("charges", "refunds", "disputes")
+QUEUES = ("charges", "refunds", "disputes", "webhooks", "delivery_results")
+WEBHOOK_SECRETS = "-webhook-secrets"
 
 
 class Environment:
@@ -43,6 +44,8 @@ class Environment:
         self.queues = {queue: self._make_queue(queue) for queue in QUEUES}
         self._make_table(self.name)
         self._make_table(self.name + ACQUIRER, "account", "mailbox")
+        self._make_table(self.name + WEBHOOK_SECRETS)
+        self.webhook_key = str(self.client("kms").create_key()["KeyMetadata"]["Arn"])
         self.put_secret("stripe", {"test_key": "", "live_key": ""})
         self.put_secret("access", {"pepper": "pepper", "signing_key": "s" * 40})
         for role in ("ivy_app", "ivy_jobs", "ivy_owner"):
@@ -138,20 +141,28 @@ class Environment:
 
     def environment(self, needs: tuple[Need, ...]) -> dict[str, str]:
         """Return the variables that ``infra/needs.py`` would give."""
-        given = {
-            Need.DATABASE: ("IVY_DATABASE_SECRET", self._secret_id("ivy_app")),
-            Need.DATABASE_JOBS: ("IVY_DATABASE_SECRET", self._secret_id("ivy_jobs")),
-            Need.DATABASE_OWNER: ("IVY_DATABASE_SECRET", self._secret_id("ivy_owner")),
-            Need.ACCESS_SECRET: ("IVY_ACCESS_SECRET", self._secret_id("access")),
-            Need.IDEMPOTENCY_TABLE: ("IVY_IDEMPOTENCY_TABLE", self.name),
-            Need.CHARGES_QUEUE: ("IVY_CHARGES_QUEUE_URL", self.queues["charges"]),
-            Need.REFUNDS_QUEUE: ("IVY_REFUNDS_QUEUE_URL", self.queues["refunds"]),
-            Need.DISPUTES_QUEUE: ("IVY_DISPUTES_QUEUE_URL", self.queues["disputes"]),
-            Need.CONNECTORS: ("IVY_CONNECTORS", json.dumps({"simulated": self.name + CONNECTOR})),
-            Need.ACQUIRER_TABLE: ("IVY_ACQUIRER_TABLE", self.name + ACQUIRER),
-            Need.STRIPE: ("IVY_STRIPE_SECRET", self._secret_id("stripe")),
+        signing = {
+            "IVY_WEBHOOK_SECRETS_TABLE": self.name + WEBHOOK_SECRETS,
+            "IVY_WEBHOOK_KEY": self.webhook_key,
         }
-        return dict(given[need] for need in needs if need in given) | self._overrides
+        given = {
+            Need.DATABASE: {"IVY_DATABASE_SECRET": self._secret_id("ivy_app")},
+            Need.DATABASE_JOBS: {"IVY_DATABASE_SECRET": self._secret_id("ivy_jobs")},
+            Need.DATABASE_OWNER: {"IVY_DATABASE_SECRET": self._secret_id("ivy_owner")},
+            Need.ACCESS_SECRET: {"IVY_ACCESS_SECRET": self._secret_id("access")},
+            Need.IDEMPOTENCY_TABLE: {"IVY_IDEMPOTENCY_TABLE": self.name},
+            Need.CONNECTORS: {"IVY_CONNECTORS": json.dumps({"simulated": self.name + CONNECTOR})},
+            Need.ACQUIRER_TABLE: {"IVY_ACQUIRER_TABLE": self.name + ACQUIRER},
+            Need.STRIPE: {"IVY_STRIPE_SECRET": self._secret_id("stripe")},
+            Need.WEBHOOK_SECRETS_WRITE: signing,
+            Need.WEBHOOK_SECRETS_READ: signing,
+            **{
+                Need(f"{queue}_queue"): {f"IVY_{queue.upper()}_QUEUE_URL": url}
+                for queue, url in self.queues.items()
+            },
+        }
+        wanted = {name: value for need in needs for name, value in given.get(need, {}).items()}
+        return wanted | self._overrides
 
     def enter(self, needs: tuple[Need, ...]) -> None:
         """Become the execution environment of a function with these needs.

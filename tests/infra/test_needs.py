@@ -11,6 +11,8 @@ from ivy.needs import Need
 EMPTY = Shared(
     table=None,  # type: ignore[arg-type] # never asked
     acquirer_table=None,  # type: ignore[arg-type] # same
+    webhook_table=None,  # type: ignore[arg-type] # same
+    webhook_key=None,  # type: ignore[arg-type] # same
     queues={},
     connectors={},
     secrets={},

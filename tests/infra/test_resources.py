@@ -132,7 +132,8 @@ def test_encrypted_at_rest(aws: Assembly) -> None:
     assert "KmsKeyId" in cluster
     for secret in aws.resources("AWS::SecretsManager::Secret"):
         assert "KmsKeyId" in secret.properties, secret.where
-    assert aws.one("AWS::KMS::Key").properties["EnableKeyRotation"] is True
+    for key in aws.resources("AWS::KMS::Key"):
+        assert key.properties["EnableKeyRotation"] is True, key.where
 
 
 def test_aurora_is_kept_and_private(aws: Assembly) -> None:
@@ -199,14 +200,18 @@ def test_stacks_have_room(assembly: Assembly) -> None:
 
 
 def test_outputs_are_named(assembly: Assembly, functions: list[Function]) -> None:
-    queues = {f.declaration.queue for f in functions if isinstance(f.declaration, Consumer)}
+    queues = {
+        f.declaration.queue.title().replace("_", "")
+        for f in functions
+        if isinstance(f.declaration, Consumer)
+    }
     named = {
         name
         for template in assembly.templates.values()
         for name in template.get("Outputs", {})
         if not name.startswith("ExportsOutput")
     }
-    assert named == {"ApiId", "ApiUrl"} | {f"{queue.title()}QueueUrl" for queue in queues}
+    assert named == {"ApiId", "ApiUrl"} | {f"{queue}QueueUrl" for queue in queues}
 
 
 def test_the_emulator_knows_every_local_type(local: Assembly) -> None:

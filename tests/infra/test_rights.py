@@ -27,6 +27,13 @@ EXPECTED = {
     Need.CHARGES_QUEUE: SEND,
     Need.REFUNDS_QUEUE: SEND,
     Need.DISPUTES_QUEUE: SEND,
+    Need.WEBHOOKS_QUEUE: SEND,
+    Need.DELIVERY_RESULTS_QUEUE: SEND,
+    Need.WEBHOOK_SECRETS_WRITE: {
+        *("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"),
+        "kms:Encrypt",
+    },
+    Need.WEBHOOK_SECRETS_READ: {"dynamodb:GetItem", "kms:Decrypt"},
     Need.CONNECTORS: {"lambda:InvokeFunction"},
     Need.ACQUIRER_TABLE: {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"},
     Need.STRIPE: SECRET,

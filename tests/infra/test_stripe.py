@@ -135,6 +135,8 @@ def test_needing_it_where_it_is_off_fails_at_synthesis() -> None:
     off = Shared(
         table=None,  # type: ignore[arg-type] # never asked
         acquirer_table=None,  # type: ignore[arg-type] # same
+        webhook_table=None,  # type: ignore[arg-type] # same
+        webhook_key=None,  # type: ignore[arg-type] # same
         queues={},
         connectors={},
         secrets={},

@@ -35,6 +35,18 @@ class Need(StrEnum):
     DISPUTES_QUEUE = "disputes_queue"
     """Send to the queue that ``functions/disputes/process.py`` consumes."""
 
+    WEBHOOKS_QUEUE = "webhooks_queue"
+    """Send to the queue that ``functions/webhooks/deliver.py`` consumes."""
+
+    DELIVERY_RESULTS_QUEUE = "delivery_results_queue"
+    """Send to the queue that ``functions/webhooks/record.py`` consumes."""
+
+    WEBHOOK_SECRETS_WRITE = "webhook_secrets_write"
+    """Make, rotate and remove the secrets of webhook endpoints, without reading any."""
+
+    WEBHOOK_SECRETS_READ = "webhook_secrets_read"
+    """Sign with the secrets of webhook endpoints: the sender, and nobody else."""
+
     CONNECTORS = "connectors"
     """Invoke the functions under ``functions/connectors/``: each stands for an acquirer."""
 
