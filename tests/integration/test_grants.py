@@ -18,27 +18,33 @@ def inserting(*columns: str) -> set[str]:
     return {f"INSERT({column})" for column in columns}
 
 
+def updating(*columns: str) -> set[str]:
+    return {f"UPDATE({column})" for column in columns}
+
+
 # Everything that a role may do beyond reading, by table; a change here is a change of trust.
 ALLOWED: dict[str, dict[str, set[str]]] = {
     "ivy_app": {
         "accounts": {"INSERT(number)"},
-        "api_keys": {"INSERT", "UPDATE(expires_at)", "UPDATE(last_used_at)", "UPDATE(revoked_at)"},
-        "attempts": {"INSERT", "UPDATE(milliseconds)", "UPDATE(outcome)", "UPDATE(reference)"},
+        "api_keys": {"INSERT", *updating("expires_at", "last_used_at", "revoked_at")},
+        "attempts": {"INSERT", *updating("milliseconds", "outcome", "reference", "resolved_by")},
         "charges": {
             *inserting("merchant_id", "livemode", "id", "amount", "created_at", "currency"),
-            *inserting("status", "payment_method", "description", "statement_descriptor"),
-            *inserting("metadata"),
-            "UPDATE(amount_captured)",
-            "UPDATE(available_on)",
-            "UPDATE(decline_code)",
-            "UPDATE(failure_code)",
-            "UPDATE(fee)",
-            "UPDATE(ledger_transaction)",
-            "UPDATE(status)",
-            "UPDATE(version)",
+            *inserting("capture", "method", "payment_method", "connector"),
+            *inserting("fee_plan", "fee_plan_version"),
+            *inserting("description", "statement_descriptor", "metadata"),
+            *updating("status", "version", "amount_captured", "fee", "cost", "available_on"),
+            *updating("amount_refunded", "amount_refund_pending", "amount_disputed"),
+            *updating("fee_returned", "ledger_transaction", "capture_before", "reference"),
+            *updating("next_action_url", "failure_code", "decline_code"),
+        },
+        "disputes": {
+            *inserting("merchant_id", "livemode", "id", "charge_id", "amount", "fee", "currency"),
+            *inserting("created_at", "evidence_due_by", "reason", "connector", "reference"),
+            *updating("status", "version", "evidence", "submitted_at"),
         },
         "events": {"INSERT"},
-        "idempotency_keys": {"INSERT", "UPDATE(body)", "UPDATE(status)"},
+        "idempotency_keys": {"INSERT", *updating("body", "status", "provisional")},
         "journal": inserting(
             *("a1", "v1", "a2", "v2", "a3", "v3", "a4", "v4", "id", "source", "owner"),
             *("recorded_at", "value_on", "kind", "part", "livemode", "reverses", "reason"),
@@ -47,14 +53,20 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "merchants": inserting(
             *("id", "public_id", "name", "country", "default_currency", "time_zone", "created_at")
         ),
-        "outbox": {"INSERT", "DELETE"},
+        "outbox": {"INSERT", "DELETE", *updating("action", "next_send_at", "expected_at")},
+        "refunds": {
+            *inserting("merchant_id", "livemode", "id", "charge_id", "amount", "currency"),
+            *inserting("created_at", "pending_reason", "reason", "ledger_transaction", "metadata"),
+            *updating("status", "version", "pending_reason", "fee_returned"),
+            *updating("ledger_transaction", "failure_code", "reference"),
+        },
         "users": inserting("id", "email", "password_hash", "created_at"),
     },
     "ivy_jobs": {
         "accounts": {"INSERT", "UPDATE"},
         "idempotency_keys": {"DELETE"},
-        "outbox": {"UPDATE(next_send_at)", "UPDATE(sends)"},
-        "rollup": {"UPDATE(watermark)"},
+        "outbox": {"INSERT", *updating("next_send_at", "sends")},
+        "rollup": updating("watermark"),
     },
     "ivy_read": {},
 }
