@@ -32,7 +32,7 @@ Fault = Literal[
     "list",  # JSON, but not an object
     "other",  # an object of another kind
     "cut",  # in the middle of a good answer
-    "huge",
+    "huge",  # a good answer, and megabytes of blanks
     "tell",  # an error that repeats the key wherever there is text
 ]
 FAULTS: tuple[Fault, ...] = (
@@ -56,7 +56,6 @@ _SAID: dict[str, tuple[int, bytes]] = {
     "page": (502, b"<html><body>Bad gateway</body></html>"),
     "list": (200, b"[1, 2, 3]"),
     "other": (200, b'{"id": "cus_1", "object": "customer", "metadata": {}}'),
-    "huge": (200, b'{"id": "' + b"x" * HUGE_BYTES + b'"}'),
 }
 
 
@@ -133,6 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(status, content, cut=len(content) // 2)
         elif fault == "drip":
             self._drip(content)
+        elif fault == "huge":
+            self._say(status, content + b" " * HUGE_BYTES)
         else:
             self._say(status, content, {"Idempotent-Replayed": "true"} if replayed else {})
 

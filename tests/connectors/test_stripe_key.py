@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ivy import observe, settings, vault
-from ivy.connectors import Approved, Declined, Unknown, carry_out
+from ivy.connectors import Approved, Declined, Outcome, Unknown, carry_out, stripe_http
 from ivy.connectors.stripe import StripeConnector
 from tests.connectors.stripe_account import LIVE_KEY, TEST_KEY
 from tests.connectors.stripe_orders import KEYS, WRITTEN, invalid, order
@@ -127,6 +128,13 @@ def test_the_key_is_nowhere_but_in_the_request(
     assert TEST_KEY not in said()
 
 
+def test_an_error_on_the_way_does_not_quote_what_was_to_be_sent(server: StripeServer) -> None:
+    transport = stripe_http.Transport(stripe_http.Clock(1))
+    with pytest.raises(package.APIConnectionError) as failed:
+        transport.request("get", server.base, {"Authorization": f"Bearer {TEST_KEY}\n"})
+    assert TEST_KEY not in "".join(traceback.format_exception(failed.value))
+
+
 def test_what_repeats_the_key_is_a_refusal_without_a_code(
     server: StripeServer, stripe: StripeConnector
 ) -> None:
@@ -153,29 +161,37 @@ def test_nothing_is_measured_and_sent_along(server: StripeServer, stripe: Stripe
 
 
 class SecretsManager:
-    """Holds a key that Stripe has revoked, and then the one it was rolled to."""
+    """Holds one key when it is read first, and then the one that Stripe accepts."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: str) -> None:
+        self._first = first
         self.read = 0
 
     def get_secret_value(self, **wanted: str) -> dict[str, str]:
         assert wanted == {"SecretId": "arn:stripe"}
         self.read += 1
-        key = "sk_test_revoked1" if self.read == 1 else TEST_KEY
+        key = self._first if self.read == 1 else TEST_KEY
         return {"SecretString": json.dumps({"test_key": key, "live_key": None})}
 
 
-def test_a_key_that_was_rolled_is_read_again(
-    server: StripeServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("first", "outcome"),
+    [
+        ("sk_test_revoked1", Unknown(reason="the key was refused")),
+        ("", invalid("no_key_for_this_mode")),
+    ],
+)
+def test_a_key_that_was_rolled_or_filled_in_is_read_again(
+    server: StripeServer, monkeypatch: pytest.MonkeyPatch, first: str, outcome: Outcome
 ) -> None:
-    manager = SecretsManager()
+    manager = SecretsManager(first)
     monkeypatch.setattr(vault, "client", lambda _service: manager)
     monkeypatch.setenv("IVY_STRIPE_SECRET", "arn:stripe")
     settings.settings.cache_clear()
     vault.forget()
     try:
         stripe = StripeConnector(base=server.base)
-        assert stripe.authorize(order()) == Unknown(reason="the key was refused")
+        assert stripe.authorize(order()) == outcome
         assert isinstance(stripe.authorize(order()), Approved)
         assert isinstance(stripe.authorize(order(key=f"{WRITTEN}.2")), Approved)
         assert manager.read == 2

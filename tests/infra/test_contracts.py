@@ -47,6 +47,8 @@ BREACHES = [
     ("http-in-serve", "functions/charges/get.py", "import starlette.responses"),
     ("aws-at-the-edge", "ivy/charges.py", "def later():\n    import boto3"),
     ("aws-at-the-edge", "functions/charges/get.py", "import botocore.config"),
+    ("stripe-in-its-layer", "ivy/connectors/stripe.py", "def later():\n    import stripe"),
+    ("stripe-in-its-layer", "functions/charges/get.py", "from stripe import StripeClient"),
     ("templates-stay-home", "ivy/ledger.py", "import aws_cdk"),
 ]
 

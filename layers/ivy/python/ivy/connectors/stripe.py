@@ -149,6 +149,7 @@ class StripeConnector:
         known = _KEY.fullmatch(key)
         if known is None or known[1] != mode:
             observe.line("stripe.no_key", mode=mode)
+            vault.forget()  # somebody may put one there
             return Refused(by="request", code="no_key_for_this_mode")
         from ivy.connectors.stripe_api import Api  # noqa: PLC0415 - a layer of one function
 

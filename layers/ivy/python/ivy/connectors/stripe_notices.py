@@ -62,7 +62,7 @@ class Notices:
             if isinstance(dispute, Silent):
                 _unusable("stripe.event_unusable", event.id)
                 continue
-            if event.livemode != (mode == "live") or dispute.status in NOTHING_WITHDRAWN:
+            if dispute.status in NOTHING_WITHDRAWN:
                 continue
             owner = self._owner(api, dispute.payment_intent)
             if isinstance(owner, Silent):

@@ -231,7 +231,6 @@ class Event(Shaped):
     id: Id
     type: str
     created: int
-    livemode: bool
     data: dict[str, Any]
 
     @property
