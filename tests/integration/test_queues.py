@@ -6,18 +6,22 @@ import json
 import uuid
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from functions.charges import create, process
 from functions.outbox import relay
+from functions.refunds import create as refund
+from functions.refunds import process as refund_process
 from ivy import ids, outbox
 from ivy.database import Tenant
 from ivy.outbox import Task
 from ivy.serve import consumer
+from ivy.serve.declaration import Consumer
 from ivy.settings import settings
 from tests.conftest import Store
-from tests.driving import Account, LambdaContext, Platform, Reply, sqs_event
+from tests.driving import CONSUMERS, Account, LambdaContext, Platform, Reply, sqs_event
 
 Logged = Callable[[], list[dict[str, Any]]]
 SECRET_TEXT = "nobody else's business"
@@ -101,6 +105,32 @@ def test_a_message_for_another_merchant_finds_nothing(platform: Platform, store:
     assert platform.hand_over(process.handler, body) == []
 
 
+@pytest.mark.parametrize("consuming", CONSUMERS, ids=lambda consuming: consuming.queue)
+def test_a_message_about_nothing_fails_with_every_consumer(
+    platform: Platform, consuming: Consumer
+) -> None:
+    ada = platform.open_account()
+    nothing = message(queue=consuming.queue, merchant_id=ada.merchant_id)
+    assert platform.hand_over(consuming, nothing) == [nothing]
+
+
+def test_a_refund_does_not_go_on_under_the_promise_of_another(
+    platform: Platform, store: Store
+) -> None:
+    ada = platform.open_account()
+    made = charge(platform, ada).json()
+    platform.drain()
+    for amount in (30, 40):
+        platform.post(refund.handler, ada, {"charge": made["id"], "amount": amount})
+    one, other = platform.messages("refunds")
+    forged = json.dumps(json.loads(one) | {"id": json.loads(other)["id"]})
+    asked = count(store, "SELECT count(*) FROM attempts")
+    assert platform.hand_over(refund_process.handler, forged) == []
+    assert count(store, "SELECT count(*) FROM attempts") == asked
+    platform.drain()
+    assert count(store, "SELECT sum(amount_refunded) FROM charges") == 70
+
+
 def test_the_requests_id_reaches_the_consumers_log(platform: Platform, logged: Logged) -> None:
     ada = platform.open_account()
     request_ids = [charge(platform, ada).headers["request-id"] for _ in range(2)]
@@ -154,12 +184,28 @@ def test_a_lost_message_is_sent_again_and_counts_once(platform: Platform, store:
     platform.make_overdue()
     report = platform.run(relay.handler)
     assert (report["overdue"], report["sent"]) == (1, 1)
-    assert report["oldest_seconds"] > 0
+    assert report["overdue_seconds"] == 0  # late, but expected any moment
     assert platform.run(relay.handler)["overdue"] == 0  # its next turn is later
     platform.drain()
     assert count(store, "SELECT count(*) FROM journal") == 1
     platform.make_overdue()
-    assert platform.run(relay.handler).items() >= {"overdue": 0, "oldest_seconds": 0}.items()
+    assert platform.run(relay.handler).items() >= {"overdue": 0, "overdue_seconds": 0}.items()
+
+
+def test_work_is_stuck_five_minutes_after_it_was_to_be_done(
+    platform: Platform, store: Store
+) -> None:
+    """Counted from when it is expected: what rests until a day is not stuck before that day."""
+    ada = platform.open_account()
+    late, resting = charge(platform, ada).json(), charge(platform, ada).json()
+    with store.superuser() as root:
+        for made, age in ((late, "6 minutes"), (resting, "-3 days")):
+            root.execute(
+                "UPDATE outbox SET created_at = now() - interval '6 minutes',"
+                " expected_at = expected_at - %s::interval WHERE subject = %s",
+                (age, UUID(hex=made["id"][3:])),
+            )
+    assert 60 <= platform.run(relay.handler)["overdue_seconds"] < 120
 
 
 def test_the_wait_between_sends_doubles_to_an_hour(platform: Platform, store: Store) -> None:

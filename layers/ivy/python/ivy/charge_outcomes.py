@@ -70,11 +70,15 @@ class Started:
 
 
 def begin(tx: Transaction, task: outbox.Task) -> Started | None:
-    """Note that the acquirer is about to be asked; None when there is nothing left to ask."""
+    """Note that the acquirer is about to be asked; None when there is nothing left to ask.
+
+    Raises:
+        ResourceMissing: The task is about a charge that its merchant does not have in its mode.
+    """
     work = tx.row(Work, _WORK, task=task.id, id=task.subject)
+    charge = charges.get(tx, task.subject)
     if work is None:
         return None
-    charge = charges.get(tx, task.subject)
     if charge.status not in ("pending", "requires_action", "authorized"):
         outbox.settle(tx, task)
         return None

@@ -139,8 +139,12 @@ def begin(tx: Transaction, task: outbox.Task) -> Attempt | None:
     """Note that something is about to be handed in; None when there is nothing to hand in.
 
     A dispute whose deadline has passed unanswered is lost here, without asking anybody.
+
+    Raises:
+        ResourceMissing: The task is about a dispute that its merchant does not have in its mode.
     """
     work = tx.row(_Work, _WORK, task=task.id, id=task.subject)
+    dispute = disputes.get(tx, task.subject)
     if work is None:
         return None
     at = ids.now()
@@ -150,7 +154,6 @@ def begin(tx: Transaction, task: outbox.Task) -> Attempt | None:
             disputes.lose(tx, task.tenant, dispute, at)
         outbox.settle(tx, task)
         return None
-    dispute = disputes.get(tx, task.subject)
     charge = charges.get(tx, dispute.charge)
     order = Order(
         operation="contest" if work.action == "contest" else "concede",

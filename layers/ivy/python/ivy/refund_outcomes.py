@@ -18,11 +18,14 @@ WAITING_CHECK = timedelta(minutes=2)
 
 
 def begin(tx: Transaction, task: outbox.Task) -> Attempt | None:
-    """Note that the acquirer is about to be asked; None when it is not to be asked now."""
-    if not tx.value("SELECT true FROM outbox WHERE id = %(id)s", id=task.id):
+    """Note that the acquirer is about to be asked; None when it is not to be asked now.
+
+    Raises:
+        ResourceMissing: The task is about a refund that its merchant does not have in its mode.
+    """
+    charge = charges.lock(tx, refunds.get(tx, task.subject).charge)
+    if not tx.value(_PROMISED, task=task.id, id=task.subject):
         return None
-    charge_id = tx.value("SELECT charge_id FROM refunds WHERE id = %(id)s", id=task.subject)
-    charge = charges.lock(tx, charge_id)
     refund = refunds.get(tx, task.subject)
     inside = refunds.covered(tx, charge)
     at = ids.now()
@@ -222,6 +225,8 @@ def _save(
     )
     states.record(tx, tenant, change, after, at=at, posting=posting)
 
+
+_PROMISED = "SELECT true FROM outbox WHERE id = %(task)s AND subject = %(id)s"
 
 _CLAIM = """
     SELECT true
