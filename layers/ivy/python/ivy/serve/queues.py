@@ -12,6 +12,13 @@ from ivy.outbox import Task
 from ivy.serve.declaration import Consumer
 from ivy.serve.injection import parameters
 
+MESSAGE_MILLISECONDS = 9_000
+"""What one message may need: two questions to an acquirer that does not answer, and the writing."""
+
+
+class TimeShortError(RuntimeError):
+    """Too little time is left to begin another message; it comes back by itself."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class QueueConsumer(Consumer):
@@ -39,15 +46,28 @@ class QueueConsumer(Consumer):
         # effect is the same, and the reason is in the log line of each message.
         return BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
-    def _handle(self, record: Any) -> None:
-        """Work on one message. The processor passes it by this parameter's name."""
+    def _handle(self, record: Any, lambda_context: Any = None) -> None:
+        """Work on one message. The processor passes both by the names of these parameters."""
         observe.correlate("")  # not the request of the message before
         try:
+            _check_time(lambda_context)
             task = Task.from_message(record.body)
             observe.correlate(task.correlation)
-            self.function(**parameters(self.function).fill(task=task, database=database()))
+            wanted = parameters(self.function)
+            opened = database() if wanted.opens_transactions else None
+            self.function(**wanted.fill(task=task, database=opened))
         except Exception:
             observe.failure("task.failed", queue=self.queue, message_id=record.message_id)
             observe.count("TaskFailed", queue=self.queue)
             raise
         observe.line("task.done", queue=self.queue, subject=task.subject.hex)
+
+
+def _check_time(context: Any) -> None:
+    """Leave a message alone that could not be finished before the function is ended.
+
+    Otherwise the slow answers to its neighbours would bring the whole batch back, again and again.
+    """
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    if remaining is not None and remaining() < MESSAGE_MILLISECONDS:
+        raise TimeShortError
