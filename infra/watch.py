@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 RUNBOOKS = "docs/runbooks"
 PERIOD = Duration.minutes(1)
-OUTBOX_AGE_SECONDS = 300
+OVERDUE_SECONDS = 1
+"""Work is overdue when it is five minutes late."""
+
 QUEUE_AGE_SECONDS = 300
 SERVER_ERRORS_A_MINUTE = 5
 SLOW_MS = 3000
@@ -123,7 +125,7 @@ class WatchStack(Stack):
 
     def _product(self, functions: list[Function]) -> None:
         """Alarm on what functions report about themselves; ``service`` is the function's noun."""
-        self._alarm("outbox-age", _outbox_age(), OUTBOX_AGE_SECONDS, "outbox-age", minutes=3)
+        self._alarm("stuck", _overdue(), OVERDUE_SECONDS, "stuck", minutes=3)
         for noun in sorted({f.noun for f, route in declared(functions, Route) if route.idempotent}):
             failed = _metric(METRICS_NAMESPACE, "IdempotencyFrontFailed", {"service": noun})
             self._alarm(
@@ -155,8 +157,8 @@ class WatchStack(Stack):
                 [_metric("AWS/ApiGateway", "Latency", stage, p) for p in ("p50", "p99")],
             ),
             _graph(
-                "Outbox: oldest unsent, s",
-                [_outbox_age()],
+                "Work: most overdue, s",
+                [_overdue()],
             ),
         )
 
@@ -173,8 +175,8 @@ def _metric(
     )
 
 
-def _outbox_age() -> cloudwatch.Metric:
-    return _metric(METRICS_NAMESPACE, "OutboxOldestAge", {"service": "outbox"}, "Maximum")
+def _overdue() -> cloudwatch.Metric:
+    return _metric(METRICS_NAMESPACE, "OutboxOverdue", {"service": "outbox"}, "Maximum")
 
 
 def _graph(title: str, metrics: list[cloudwatch.Metric]) -> cloudwatch.GraphWidget:

@@ -14,7 +14,14 @@ import pytest
 
 from infra.catalogue import read_functions
 from infra.target import target_named
-from ivy.serve.declaration import Authorizer, ConnectorFunction, Consumer, Job, Route
+from ivy.serve.declaration import (
+    Authorizer,
+    Command,
+    ConnectorFunction,
+    Consumer,
+    Job,
+    Route,
+)
 
 if TYPE_CHECKING:
     from infra.catalogue import Function
@@ -37,18 +44,22 @@ def what(function: Function) -> str:
     if isinstance(declaration, ConnectorFunction):
         off = NOTHING_SWITCHED_ON.switched_off & set(declaration.needs)
         return f"ACQUIRER {declaration.acquirer}{' (if switched on)' if off else ''}"
+    if isinstance(declaration, Command):
+        return f"COMMAND {function.verb}"
     return "AUTHORISER"
 
 
 def who(function: Function) -> str:
     declaration = function.declaration
+    if isinstance(declaration, Command):
+        return "operators"
     if not isinstance(declaration, Route):
         return "-"
     return "public" if declaration.public else str(declaration.scope or "any credential")
 
 
 def order(function: Function) -> tuple[int, str, str]:
-    kinds = (Route, Authorizer, ConnectorFunction, Consumer, Job)
+    kinds = (Route, Authorizer, ConnectorFunction, Consumer, Job, Command)
     rank = next(n for n, kind in enumerate(kinds) if isinstance(function.declaration, kind))
     path = function.declaration.path if isinstance(function.declaration, Route) else function.name
     return rank, path, what(function)
