@@ -4,7 +4,7 @@ from ivy import charges
 from ivy.callers import Caller, Scope
 from ivy.charges import Cancellation, Charge
 from ivy.database import Transaction
-from ivy.errors import ChargeNotCancelable, OperationInProgress
+from ivy.errors import ChargeDeclined, ChargeNotCancelable, OperationInProgress
 from ivy.ids import ChargeId
 from ivy.needs import Need
 from ivy.serve import endpoint
@@ -15,7 +15,7 @@ from ivy.serve import endpoint
     scope=Scope.CHARGES_WRITE,
     idempotent=True,
     settled=charges.settled,
-    errors=(ChargeNotCancelable, OperationInProgress),
+    errors=(ChargeDeclined, ChargeNotCancelable, OperationInProgress),
     uses=(Need.DATABASE, Need.CHARGES_QUEUE),
 )
 def handler(

@@ -3,7 +3,12 @@
 from ivy import refunds
 from ivy.callers import Caller, Scope
 from ivy.database import Transaction
-from ivy.errors import ChargeNotRefundable, CurrencyMismatch, RefundExceedsCharge
+from ivy.errors import (
+    ChargeNotRefundable,
+    CurrencyMismatch,
+    RefundExceedsCharge,
+    ResourceMissing,
+)
 from ivy.ledger_transactions import DryRun
 from ivy.needs import Need
 from ivy.refunds import NewRefund, Refund
@@ -16,7 +21,7 @@ from ivy.serve import endpoint
     scope=Scope.REFUNDS_WRITE,
     idempotent=True,
     settled=refunds.settled,
-    errors=(ChargeNotRefundable, RefundExceedsCharge, CurrencyMismatch),
+    errors=(ChargeNotRefundable, RefundExceedsCharge, CurrencyMismatch, ResourceMissing),
     uses=(Need.DATABASE, Need.REFUNDS_QUEUE),
 )
 def handler(tx: Transaction, caller: Caller, new: NewRefund) -> Refund | DryRun:

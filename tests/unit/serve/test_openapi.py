@@ -57,6 +57,36 @@ def test_every_route_is_in_it_with_every_error(document: dict[str, Any]) -> None
         assert keyed is endpoint.idempotent
 
 
+def answers(document: dict[str, Any], path: str) -> dict[str, Any]:
+    """What a POST answers with, by status: the name of a schema."""
+    return {
+        status: schema["$ref"].rpartition("/")[2]
+        for status, response in document["paths"][path]["post"]["responses"].items()
+        for schema in [next(iter(response["content"].values()))["schema"]]
+    }
+
+
+def test_a_dry_run_has_an_answer_of_its_own(document: dict[str, Any]) -> None:
+    for path, made in (("/v1/charges", "Charge"), ("/v1/refunds", "Refund")):
+        found = answers(document, path)
+        assert (found["200"], found["201"]) == ("DryRun", made)
+        successes = document["paths"][path]["post"]["responses"]
+        assert "Idempotent-Replayed" in successes["201"]["headers"]
+        assert "Idempotent-Replayed" not in successes["200"]["headers"]
+    captured = answers(document, "/v1/charges/{id}/capture")
+    assert (captured["200"], "201" in captured) == ("Charge", False)
+
+
+def test_a_decline_says_which_charge_and_why(document: dict[str, Any]) -> None:
+    for path in ("/v1/charges", "/v1/charges/{id}/capture", "/v1/charges/{id}/cancel"):
+        declined = document["paths"][path]["post"]["responses"]["402"]
+        (example,) = declined["content"]["application/problem+json"]["examples"].values()
+        assert {"charge", "failure_code", "decline_code"} <= example["value"].keys()
+        assert "Idempotent-Replayed" in declined["headers"]
+    described = document["components"]["schemas"]["Problem"]["properties"]
+    assert {"charge", "failure_code", "decline_code"} <= described.keys()
+
+
 def test_every_code_belongs_to_some_route_or_to_the_gateway() -> None:
     possible = {problem for endpoint in endpoints() for problem in possible_errors(endpoint)}
     assert set(errors.Problem.every()) - possible == {errors.RouteUnknown}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 
@@ -28,6 +29,8 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word for what an HTTP AP
     status: ClassVar[int]
     title: ClassVar[str]
     retryable: ClassVar[bool] = False
+    members: ClassVar[Mapping[str, str]] = {}
+    """What its problem document can say beyond every other's, with an example of each."""
 
     def __init__(
         self,
@@ -44,7 +47,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word for what an HTTP AP
         self.fields = fields
         self.retry_after_seconds = retry_after_seconds
         self.facts = {name: fact for name, fact in (facts or {}).items() if fact is not None}
-        """Further members of the problem document, such as ``decline_code``."""
+        """What is known of ``members``."""
 
     @classmethod
     def documentation(cls) -> str:
@@ -106,6 +109,13 @@ class ChargeDeclined(Problem):
     """The payment was refused: ``failure_code`` and ``decline_code`` say why, ``charge`` which."""
 
     code, status, title = "charge_declined", 402, "The charge was declined"
+    members = MappingProxyType(
+        {
+            "charge": "ch_019ab2c4d5e67f8091a2b3c4d5e6f708",
+            "failure_code": "card_declined",
+            "decline_code": "insufficient_funds",
+        }
+    )
 
 
 class AddressRefused(Problem):

@@ -8,15 +8,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 
 from ivy import errors
-from ivy.errors import Problem
+from ivy.errors import ChargeDeclined, Problem
+from ivy.ledger_transactions import DryRun
 from ivy.serve.declaration import Route
-from ivy.serve.http import Endpoint
+from ivy.serve.http import REHEARSED, Endpoint
 from ivy.serve.injection import parameters
 from ivy.serve.problems import MEDIA_TYPE
 
@@ -83,6 +84,11 @@ _PROBLEM = {
                 },
                 "additionalProperties": False,
             },
+        },
+        **{
+            name: {"type": "string", "description": f"Of `{problem.code}`."}
+            for problem in Problem.every()
+            for name in problem.members
         },
     },
     "additionalProperties": False,
@@ -166,26 +172,33 @@ def _documentation(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _responses(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
+    kept_headers = _REQUEST_ID | (_REPLAYED if endpoint.idempotent else {})
+    responses: dict[int | str, dict[str, Any]] = {}
     returns = parameters(endpoint.function).returns
-    success: dict[str, Any] = {
-        "description": HTTPStatus(endpoint.status).phrase,
-        "headers": _REQUEST_ID | (_REPLAYED if endpoint.idempotent else {}),
-    }
-    if isinstance(returns, type) and issubclass(returns, BaseModel):
-        success["model"] = returns
-    else:
-        success["content"] = {"*/*": {"schema": {"type": "string"}}}
-    responses: dict[int | str, dict[str, Any]] = {endpoint.status: success}
+    for model in get_args(returns) or (returns,):
+        if model is DryRun:
+            nothing = {"description": "Nothing was written: `dry_run`.", "headers": _REQUEST_ID}
+            responses[REHEARSED] = nothing | {"model": DryRun}
+        else:
+            responses[endpoint.status] = _success(endpoint, model) | {"headers": kept_headers}
     for problem in sorted(possible_errors(endpoint), key=lambda problem: problem.status):
-        response = responses.setdefault(problem.status, _error_response(problem.status))
+        headers = kept_headers if problem.status == ChargeDeclined.status else _REQUEST_ID
+        response = responses.setdefault(problem.status, _error_response(problem.status, headers))
         response["content"][MEDIA_TYPE]["examples"][problem.code] = _example(problem)
     return responses
 
 
-def _error_response(status: int) -> dict[str, Any]:
+def _success(endpoint: Endpoint, model: Any) -> dict[str, Any]:
+    success: dict[str, Any] = {"description": HTTPStatus(endpoint.status).phrase}
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return success | {"model": model}
+    return success | {"content": {"*/*": {"schema": {"type": "string"}}}}
+
+
+def _error_response(status: int, headers: dict[str, Any]) -> dict[str, Any]:
     return {
         "description": HTTPStatus(status).phrase,
-        "headers": _REQUEST_ID,
+        "headers": headers,
         "content": {
             MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
         },
@@ -205,5 +218,6 @@ def _example(problem: type[Problem]) -> dict[str, Any]:
             "code": problem.code,
             "request_id": "6f1c1ce2-41f4-4e35-9d4c-5a6cf2a3a0d1",
             "retryable": problem.retryable,
+            **problem.members,
         },
     }
