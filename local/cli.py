@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -151,6 +152,44 @@ def stuck(
             print(json.dumps(answer) if as_json else f"{resolve}: {answer['outcome']}")  # noqa: T201 - the answer
         else:
             print(json.dumps(found) if as_json else operators.stuck_table(found))  # noqa: T201 - same
+
+
+@app.command(name="proof")
+def prove(
+    *,
+    sql: Annotated[
+        str, typer.Option(help="Print the query of a law, such as L5, to run it yourself.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Prove the books: every law, over all merchants; exit code 1 when one does not hold."""
+    from local import books  # noqa: PLC0415 - each command loads what it needs
+
+    with _explained():
+        if sql:
+            print(books.query(sql))  # noqa: T201 - a command's answer
+            return
+        found = books.prove(_home())
+        if as_json:
+            print(found.model_dump_json())  # noqa: T201 - a command's answer
+        else:
+            books.show(found)
+        raise typer.Exit(0 if found.holds else 1)
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    *,
+    merchant: Annotated[str, typer.Option(help="Only the books of one: mer_…")] = "",
+    live: Annotated[bool, typer.Option("--live", help="Live mode instead of test mode.")] = False,
+) -> None:
+    """Write the books as a beancount journal, for bean-check and every tool of its family."""
+    from local import books  # noqa: PLC0415 - each command loads what it needs
+
+    with _explained():
+        count = books.export(_home(), out, merchant=merchant, livemode=live)
+        print(f"{out}: {count} transactions.")  # noqa: T201 - a command's answer
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from functions.charges import create, process
 from functions.charges import get as get_charge
 from ivy import observe
 from local.postgres import Postgres
+from tests.books import Books, played
 from tests.cloud import Cloud
 from tests.conftest import Store, copied
 from tests.driving import Account, Platform
@@ -38,6 +40,36 @@ def ada(deployed: Platform) -> Account:
 @pytest.fixture(scope="module")
 def bob(deployed: Platform) -> Account:
     return deployed.open_account("bob@example.com")
+
+
+@dataclass(frozen=True)
+class History:
+    """Healthy books with everything in them, which tests copy and do not touch."""
+
+    store: Store
+    books: Books
+
+    @property
+    def ada(self) -> int:
+        return self.books.ada.account.merchant_id
+
+    @property
+    def bob(self) -> int:
+        return self.books.bob.account.merchant_id
+
+
+@pytest.fixture(scope="session")
+def history(cluster: Postgres, cloud: Cloud) -> Iterator[History]:
+    with copied(cluster) as store:
+        with Platform(cloud, store) as platform:
+            books = played(platform)
+        yield History(store, books)
+
+
+@pytest.fixture
+def copy(cluster: Postgres, history: History) -> Iterator[Store]:
+    with copied(cluster, history.store.name) as store:
+        yield store
 
 
 Charging = Callable[..., dict[str, Any]]

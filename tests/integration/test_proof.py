@@ -6,53 +6,20 @@ books; exactly one law must find it, in the words of the part of its query that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import pytest
 
 from functions.ledger import proof as prove_mine
 from ivy import ids, ledger, money, proof
 from ivy.database import Database, Tenant
 from ivy.proof import LedgerProof
-from local.postgres import Postgres
-from tests.books import Books, Business, clock, hear, played, work
+from tests.books import Business, clock, hear, work
 from tests.cloud import Cloud
-from tests.conftest import Store, copied
+from tests.conftest import Store
 from tests.corruptions import CORRUPTIONS, Corruption
 from tests.driving import Platform
+from tests.integration.conftest import History
 
 READER, APP, JOBS = "ivy_read", "ivy_app", "ivy_jobs"
-
-
-@dataclass(frozen=True)
-class History:
-    """Healthy books that tests copy."""
-
-    store: Store
-    books: Books
-
-    @property
-    def ada(self) -> int:
-        return self.books.ada.account.merchant_id
-
-    @property
-    def bob(self) -> int:
-        return self.books.bob.account.merchant_id
-
-
-@pytest.fixture(scope="module")
-def history(cluster: Postgres, cloud: Cloud) -> Iterator[History]:
-    with copied(cluster) as store:
-        with Platform(cloud, store) as platform:
-            books = played(platform)
-        yield History(store, books)
-
-
-@pytest.fixture
-def copy(cluster: Postgres, history: History) -> Iterator[Store]:
-    with copied(cluster, history.store.name) as store:
-        yield store
 
 
 def prove(store: Store, role: str = READER, tenant: Tenant | None = None) -> LedgerProof:
@@ -67,6 +34,10 @@ def prove(store: Store, role: str = READER, tenant: Tenant | None = None) -> Led
 
 def broken(found: LedgerProof) -> dict[str, list[str]]:
     return {each.law: each.witnesses for each in found.laws if not each.holds}
+
+
+def twin(history: History) -> str:
+    return history.books.twins[0].removeprefix("ch_")
 
 
 def roll_up(store: Store) -> None:
@@ -190,6 +161,14 @@ def test_every_law_has_its_corruption() -> None:
     assert {planted.law for planted in CORRUPTIONS} == laws
 
 
+def test_a_posting_of_no_known_kind_is_found(copy: Store, history: History) -> None:
+    """Not alone: what no kind describes, no event can announce."""
+    with copy.superuser() as root:
+        root.execute("SET session_replication_role = replica")
+        root.execute("UPDATE journal SET kind = 99 WHERE source = %s", (twin(history),))
+    assert any("is of no known kind: 99" in witness for witness in broken(prove(copy))["L1"])
+
+
 def test_only_the_first_witnesses_are_shown(copy: Store) -> None:
     with copy.superuser() as root:
         changed = root.execute("UPDATE events SET type = 'charge.pending'").rowcount
@@ -218,3 +197,16 @@ def test_money_of_one_merchant_that_went_to_another_is_missed(
     assert found["L11"][0].startswith("USD, test mode: ")
     for merchant in (dan.account.merchant_id, history.ada, history.bob):
         assert broken(prove(copy, APP, Tenant(merchant, livemode=False))) == {}
+
+
+def test_costs_above_our_fees_are_ours_to_bring(platform: Platform) -> None:
+    """A bank debit earns less than its acquirer keeps: the pool is short, and nobody's money is."""
+    eve = Business(platform, platform.open_account("eve@example.com"))
+    with clock() as time:
+        debit = eve.charge(10_000, "tok_ach")
+        time.pass_days(3.1)
+        hear(platform)
+    assert eve.status_of(debit) == "succeeded"
+    with platform.store.superuser() as root:
+        assert root.execute("SELECT FROM charges WHERE cost > fee").rowcount == 1
+    assert broken(prove(platform.store)) == {}

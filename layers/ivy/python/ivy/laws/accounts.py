@@ -115,8 +115,8 @@ L11 = Law(
     + LEGS
     + """,
     balances AS (
-        SELECT CASE WHEN account < 10000000 THEN 0 ELSE account / 10000000 END AS merchant_id,
-               mod(account / 1000, 10) AS mode, mod(account / 10000, 1000) AS currency,
+        SELECT account / 10000000 AS merchant_id, mod(account / 1000, 10) AS mode,
+               mod(account / 10000, 1000) AS currency,
                split_part(name, ':', 1) AS part, name, sum(amount) AS amount
         FROM legs JOIN chart ON chart.code = mod(account, 1000)
         WHERE chart.code < 900 GROUP BY 1, 2, 3, 4, 5),
