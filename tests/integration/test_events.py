@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -15,10 +15,11 @@ import pytest
 from infra import layers
 from infra.catalogue import Function, read_functions
 from ivy import credentials, ids
-from ivy.connectors import Order, RequiresAction, remote
+from ivy.connectors import Order, remote
 from ivy.needs import Need
 from ivy.serve.declaration import (
     Authorizer,
+    Command,
     ConnectorFunction,
     Consumer,
     Job,
@@ -36,13 +37,27 @@ MERCHANT_ID = 1001
 MERCHANT = UUID("019ab2c4d0007a01b2c3d4e5f6071829")
 USER = UUID("019ab2c4d0007b02b2c3d4e5f6071829")
 KEY = UUID("019ab2c4d0007c03b2c3d4e5f6071829")
-CHARGE = UUID("019ab2c4d5e67f8091a2b3c4d5e6f708")
-CHALLENGED = UUID("019ab2c4d5e67f8091a2b3c4d5e6f70b")
-PENDING = UUID("019ab2c4d5e6700191a2b3c4d5e6f70a")
 LEDGER_TRANSACTION = UUID("019ab2c4d7117a3c9e55d02f8b1c4e6a")
+PENDING = UUID("019ab2c4d5e6700191a2b3c4d5e6f70a")
 TASK = UUID("019ab2c4d5e6700091a2b3c4d5e6f709")
 AT = "2025-11-24T09:30:00Z"
 
+
+def made(number: str) -> UUID:
+    """The id of an object that samples speak of, by its last digits."""
+    return UUID(f"019ab2c4d5e67f8091a2b3c4d5e6{number}")
+
+
+CHARGE, CHALLENGED, DISPUTED = made("f708"), made("f70b"), made("f710")
+ROWS = {
+    "m": MERCHANT_ID, "merchant": MERCHANT, "ltx": LEDGER_TRANSACTION, "at": AT,
+    "charge": CHARGE, "pending": PENDING, "disputed": DISPUTED,
+    "captured": made("f711"), "canceled": made("f712"), "expired": made("f713"),
+    "stuck": made("f714"), "refund": made("f720"), "answered": made("f730"),
+    "accepted": made("f731"), "contested": made("f732"), "lapsed": made("f733"),
+    "task": TASK, "refund_task": made("f740"), "dispute_task": made("f741"),
+    "stuck_task": made("f742"),
+}  # fmt: skip
 
 PLANTED = """
     INSERT INTO merchants (id, public_id, name, country, default_currency, created_at)
@@ -55,19 +70,48 @@ PLANTED = """
     VALUES (%(ltx)s, %(charge)s, %(m)s, false, 1, %(at)s::date, %(at)s::timestamptz,
             8400110, 9820, 10018400210, -9680, 8400410, -320, 8400510, 180);
 
-    INSERT INTO charges (merchant_id, livemode, id, amount, amount_captured, fee, created_at,
-                         ledger_transaction, version, available_on, currency, status,
-                         payment_method)
-    VALUES (%(m)s, false, %(charge)s, 10000, 10000, 320, %(at)s::timestamptz, %(ltx)s, 2,
-            %(at)s::date, 'USD', 'succeeded', 'tok_visa');
+    INSERT INTO charges (merchant_id, livemode, id, amount, amount_captured, amount_refund_pending,
+                         amount_disputed, fee, created_at, ledger_transaction, version,
+                         available_on, currency, status, capture, method, payment_method,
+                         connector, fee_plan, fee_plan_version)
+    SELECT %(m)s, false, id, 10000, 10000, refunding, disputed, 320, %(at)s::timestamptz, %(ltx)s,
+           2, %(at)s::date, 'USD', 'succeeded', true, 'card', token, 'simulated', 'standard', 1
+    FROM (VALUES (%(charge)s::uuid, 'tok_visa', 1000, 0),
+                 (%(disputed)s, 'tok_dispute', 0, 10000)) AS row (id, token, refunding, disputed);
 
     INSERT INTO charges (merchant_id, livemode, id, amount, created_at, currency, status,
-                         payment_method)
-    VALUES (%(m)s, false, %(pending)s, 5000, %(at)s, 'USD', 'pending', 'tok_visa');
+                         capture_before, capture, method, payment_method, connector, fee_plan,
+                         fee_plan_version)
+    SELECT %(m)s, false, id, 5000, %(at)s, 'USD', status, capture_before, capture_before IS NULL,
+           'card', 'tok_visa', 'simulated', 'standard', 1
+    FROM (VALUES (%(pending)s::uuid, 'pending', null::timestamptz),
+                 (%(stuck)s, 'pending', null),
+                 (%(captured)s, 'authorized', now() + interval '7 days'),
+                 (%(canceled)s, 'authorized', now() + interval '7 days'),
+                 (%(expired)s, 'authorized', now())) AS row (id, status, capture_before);
 
-    INSERT INTO outbox (id, merchant_id, livemode, queue, subject, correlation, next_send_at,
-                        created_at)
-    VALUES (%(task)s, %(m)s, false, 'charges', %(pending)s, 'req', %(at)s, %(at)s)
+    INSERT INTO refunds (merchant_id, livemode, id, charge_id, amount, created_at, currency,
+                         pending_reason, ledger_transaction)
+    VALUES (%(m)s, false, %(refund)s, %(charge)s, 1000, %(at)s, 'USD', 'processing', %(ltx)s);
+
+    INSERT INTO disputes (merchant_id, livemode, id, charge_id, amount, fee, created_at,
+                          evidence_due_by, currency, status, evidence, reason, connector, reference)
+    SELECT %(m)s, false, id, %(disputed)s, 2500, 1500, %(at)s, due, 'USD', status, 'Delivered.',
+           'fraudulent', 'simulated', reference
+    FROM (VALUES (%(answered)s::uuid, 'needs_response', now() + interval '7 days', 'one'),
+                 (%(accepted)s, 'needs_response', now() + interval '7 days', 'two'),
+                 (%(contested)s, 'under_review', now() + interval '7 days', %(reference)s),
+                 (%(lapsed)s, 'needs_response', now(), 'three'))
+         AS row (id, status, due, reference);
+
+    INSERT INTO outbox (id, merchant_id, livemode, queue, subject, action, correlation,
+                        next_send_at, expected_at, created_at)
+    SELECT id, %(m)s, false, queue, subject, action, 'req', %(at)s, %(at)s, %(at)s
+    FROM (VALUES (%(task)s::uuid, 'charges', %(pending)s::uuid, 'authorize'),
+                 (%(stuck_task)s, 'charges', %(stuck)s, 'authorize'),
+                 (%(refund_task)s, 'refunds', %(refund)s, 'refund'),
+                 (%(dispute_task)s, 'disputes', %(contested)s, 'contest'))
+         AS row (id, queue, subject, action)
 """
 
 
@@ -89,22 +133,13 @@ def platform(cloud: Cloud, store: Store) -> Iterator[Platform]:
         deployment.override(IVY_ROLE_SECRETS=json.dumps(roles))
         with store.superuser() as connection:
             plant_credentials(deployment, connection)
-        plant_challenge(deployment)
+        plant_payments(deployment)
         yield deployment
 
 
 def plant(connection: psycopg.Connection[Any]) -> None:
     """Write the rows that the samples speak of."""
-    values = {
-        "m": MERCHANT_ID,
-        "merchant": MERCHANT,
-        "user": USER,
-        "charge": CHARGE,
-        "pending": PENDING,
-        "ltx": LEDGER_TRANSACTION,
-        "task": TASK,
-        "at": AT,
-    }
+    values = ROWS | {"reference": f"sim_dp_{DISPUTED.hex}"}
     for statement in PLANTED.split(";"):
         connection.execute(statement, values)
 
@@ -130,20 +165,34 @@ def plant_credentials(platform: Platform, connection: psycopg.Connection[Any]) -
     )
 
 
-def plant_challenge(platform: Platform) -> None:
-    """Let a payment wait for the payer who opens the simulated acquirer's page."""
+def plant_payments(platform: Platform) -> None:
+    """Tell the simulated acquirer of the payments that the samples speak of.
+
+    One waits for the payer who opens its page, and one is disputed.
+    """
     platform.enter((Need.CONNECTORS,))
-    order = Order(
-        operation="authorize",
-        key=CHALLENGED.hex,
-        account=f"{MERCHANT_ID}-test",
-        charge=CHALLENGED,
-        amount_minor=5_000,
-        currency="USD",
-        payment_method="tok_requires_action",
-        at=ids.now(),
-    )
-    assert isinstance(remote.connector("simulated").authorize(order), RequiresAction)
+    acquirer, at = remote.connector("simulated"), ids.now()
+    outcomes = [
+        acquirer.authorize(
+            Order(
+                operation="authorize",
+                key=f"ch_{charge.hex}",
+                account=f"{MERCHANT_ID}-test",
+                charge=charge,
+                amount_minor=10_000,
+                currency="USD",
+                payment_method=token,
+                at=at,
+            )
+        )
+        for charge, token in (
+            (CHARGE, "tok_visa"),
+            (DISPUTED, "tok_dispute"),
+            (CHALLENGED, "tok_requires_action"),
+        )
+    ]
+    assert [outcome.outcome for outcome in outcomes] == ["approved", "approved", "requires_action"]
+    assert len(acquirer.notices(at)) == 1
 
 
 def test_every_function_has_a_sample_and_every_sample_a_function() -> None:
@@ -173,6 +222,16 @@ def test_a_sample_runs(
     check(function, answer, store)
 
 
+DONE: dict[str, LiteralString] = {
+    "charges": "SELECT outcome FROM attempts JOIN charges ON id = subject"
+    " WHERE id = %(pending)s AND status = 'succeeded'",
+    "refunds": "SELECT outcome FROM attempts JOIN refunds ON id = subject"
+    " WHERE id = %(refund)s AND status = 'succeeded'",
+    "disputes": "SELECT outcome FROM attempts WHERE subject = %(contested)s",
+}
+"""What the acquirer said to the question that each consumer's sample leads to."""
+
+
 def check(function: Function, answer: Any, store: Store) -> None:
     match function.declaration:
         case Route() as route:
@@ -180,13 +239,14 @@ def check(function: Function, answer: Any, store: Store) -> None:
         case Authorizer():
             assert answer["policyDocument"]["Statement"][0]["Effect"] == "Allow"
             assert answer["context"]["credential"] == KEY.hex
-        case Consumer():
+        case Consumer() as consumer:
             assert answer == {"batchItemFailures": []}
             with store.superuser() as connection:
-                row = connection.execute("SELECT status FROM charges WHERE id = %s", (PENDING,))
-                assert row.fetchone() == ("succeeded",)
+                assert connection.execute(DONE[consumer.queue], ROWS).fetchone() == ("approved",)
         case Job():
             assert isinstance(answer, dict)
             assert answer
+        case Command():
+            assert answer["object"] in ("stuck_list", "resolution"), answer
         case ConnectorFunction():
             assert answer["outcome"] in ("approved", "declined")
