@@ -19,7 +19,7 @@ def _somewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("service", "read_seconds", "attempts"),
-    [("lambda", 4, 1), ("dynamodb", 1, 2), ("sqs", 3, 2)],
+    [("lambda", 4, 1), ("dynamodb", 1, 2), ("kms", 1, 2), ("sqs", 3, 2)],
 )
 def test_limits(service: str, read_seconds: int, attempts: int) -> None:
     limits = aws.client(service).meta.config

@@ -1,15 +1,38 @@
+"""Consumers without a database: their time, their messages, and a batch worked on at once."""
+
 from __future__ import annotations
 
+import json
+import sys
+import threading
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
+import pytest
+from pydantic import BaseModel
+
+from ivy import observe
 from ivy.database import Tenant
 from ivy.outbox import Task
 from ivy.serve import consumer
 from ivy.serve.queues import MESSAGE_MILLISECONDS
 
-if TYPE_CHECKING:
-    import pytest
+
+class Stdout:
+    """Whatever standard output is at the moment of writing."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+class Parcel(BaseModel):
+    """What messages of these tests are."""
+
+    number: int
 
 
 class Context:
@@ -22,12 +45,27 @@ class Context:
         return next(self._remaining)
 
 
-def record(number: int) -> dict[str, Any]:
+@pytest.fixture(autouse=True)
+def _metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Ivy")
+
+
+@pytest.fixture
+def logged(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], list[dict[str, Any]]]:
+    """The structured lines written since it was last asked."""
+    for handler in observe.logger().handlers:
+        monkeypatch.setattr(handler, "stream", Stdout())
+    return lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines() if line]
+
+
+def record(number: int, body: str | None = None) -> dict[str, Any]:
     task = Task(uuid.uuid4(), "charges", Tenant(1001, livemode=False), uuid.uuid4(), "")
     return {
         "messageId": str(number),
         "receiptHandle": "r",
-        "body": task.message(),
+        "body": task.message() if body is None else body,
         "attributes": {},
         "messageAttributes": {},
         "md5OfBody": "",
@@ -37,10 +75,15 @@ def record(number: int) -> dict[str, Any]:
     }
 
 
-def test_a_message_is_not_begun_that_could_not_be_finished(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Ivy")
+def parcels(*numbers: int) -> dict[str, Any]:
+    return {"Records": [record(n, Parcel(number=n).model_dump_json()) for n in numbers]}
+
+
+def failed(*numbers: int) -> dict[str, Any]:
+    return {"batchItemFailures": [{"itemIdentifier": str(n)} for n in numbers]}
+
+
+def test_a_message_is_not_begun_that_could_not_be_finished() -> None:
     worked: list[Task] = []
 
     @consumer("charges")
@@ -51,3 +94,82 @@ def test_a_message_is_not_begun_that_could_not_be_finished(
     answer = handler({"Records": [record(n) for n in range(3)]}, Context(enough, enough, short))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     assert len(worked) == 2
+
+
+def test_a_message_may_be_a_model() -> None:
+    worked: list[int] = []
+
+    @consumer("parcels")
+    def handler(parcel: Parcel) -> None:
+        worked.append(parcel.number)
+
+    assert handler(parcels(3, 1, 2), None) == failed()
+    assert worked == [3, 1, 2]
+
+
+def test_what_is_no_model_fails_by_itself_and_is_not_quoted(
+    logged: Callable[[], list[dict[str, Any]]],
+) -> None:
+    @consumer("parcels")
+    def handler(parcel: Parcel) -> None:
+        assert parcel.number == 5
+
+    bodies = ["", "null", '{"number":"whispered"}', '{"number":5}']
+    event = {"Records": [record(n, body) for n, body in enumerate(bodies)]}
+    assert handler(event, None) == failed(0, 1, 2)
+    written = logged()
+    assert "whispered" not in json.dumps(written)
+    assert [line["message_id"] for line in written if line.get("message") == "task.failed"] == [
+        *"012"
+    ]
+    assert len([line for line in written if "TaskFailed" in line]) == 3
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_at_once_or_one_after_the_other(parallel: bool) -> None:
+    """Ten that wait for each other all get through only if all of them are begun."""
+    everyone = threading.Barrier(10, timeout=5 if parallel else 0.1)
+
+    @consumer("parcels", parallel=parallel)
+    def handler(parcel: Parcel) -> None:
+        everyone.wait()
+        assert parcel.number in range(10)
+
+    assert handler(parcels(*range(10)), None) == failed(*() if parallel else range(10))
+
+
+def test_at_once_each_message_fails_by_itself() -> None:
+    @consumer("parcels", parallel=True)
+    def handler(parcel: Parcel) -> None:
+        if parcel.number % 2:
+            raise LookupError(parcel.number)
+
+    assert handler(parcels(*range(6)), None) == failed(1, 3, 5)
+
+
+def test_at_once_each_message_has_its_own_correlation() -> None:
+    everyone = threading.Barrier(3, timeout=5)
+    seen: dict[str, str] = {}
+
+    @consumer("charges", parallel=True)
+    def handler(task: Task) -> None:
+        everyone.wait()
+        seen[task.correlation] = observe.correlation_id()
+
+    tasks = [
+        Task(uuid.uuid4(), "charges", Tenant(1001, livemode=False), uuid.uuid4(), name)
+        for name in "abc"
+    ]
+    records = [record(n, task.message()) for n, task in enumerate(tasks)]
+    assert handler({"Records": records}, None) == failed()
+    assert seen == {"a": "a", "b": "b", "c": "c"}
+
+
+def test_what_is_declared() -> None:
+    @consumer("parcels", timeout_seconds=30, parallel=True)
+    def handler(parcel: Parcel) -> None:
+        """Do nothing."""
+        del parcel
+
+    assert (handler.timeout_seconds, handler.visibility_timeout_seconds) == (30, 180)
+    assert handler.parallel

@@ -7,7 +7,7 @@ from typing import Any
 
 CONNECT_SECONDS = 1
 READ_SECONDS = 3
-READ_SECONDS_OF = {"dynamodb": 1, "lambda": 4}
+READ_SECONDS_OF = {"dynamodb": 1, "kms": 1, "lambda": 4}
 """A hanging front costs its caller the first, twice, before Postgres decides without it."""
 
 ATTEMPTS = 2

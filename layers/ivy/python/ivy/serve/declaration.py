@@ -76,9 +76,13 @@ class Route(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Consumer(Declaration):
-    """A queue's consumer. The queue and its dead-letter queue exist because this does."""
+    """A queue's consumer. The queue and its dead-letter queue exist because this does.
+
+    Messages of a batch are worked on one after the other, or all at once if ``parallel``.
+    """
 
     queue: str
+    parallel: bool = False
     batch_size: int = CONSUMER_BATCH
     max_receives: int = MAX_RECEIVES
 

@@ -68,12 +68,32 @@ def endpoint(
 
 
 def consumer(
-    queue: str, *, uses: tuple[Need, ...] = ()
+    queue: str,
+    *,
+    uses: tuple[Need, ...] = (),
+    timeout_seconds: int = FUNCTION_TIMEOUT_SECONDS,
+    parallel: bool = False,
 ) -> Callable[[Callable[..., Any]], QueueConsumer]:
-    """Declare the consumer of a queue; the queue and its dead-letter queue come with it."""
+    """Declare the consumer of a queue; the queue and its dead-letter queue come with it.
+
+    The function takes a ``Task``, or a model whose JSON its messages are.
+
+    Args:
+        queue: The queue's name.
+        uses: The resources it touches.
+        timeout_seconds: For a whole batch.
+        parallel: Whether the messages of a batch are worked on at once, each in its own thread:
+            for functions that mostly wait, and keep nothing that threads must not share.
+    """
 
     def declare(function: Callable[..., Any]) -> QueueConsumer:
-        return QueueConsumer(function=function, uses=uses, queue=queue)
+        return QueueConsumer(
+            function=function,
+            uses=uses,
+            queue=queue,
+            timeout_seconds=timeout_seconds,
+            parallel=parallel,
+        )
 
     return declare
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import Any
 
 from ivy import observe
@@ -25,42 +26,52 @@ class QueueConsumer(Consumer):
     """A consumer that is its own Lambda handler and answers with the messages that failed."""
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        """Work through a batch; the failed messages come back later, the others are done."""
-        from aws_lambda_powertools.utilities.batch import (  # noqa: PLC0415 - imported when needed
-            process_partial_response,
-        )
+        """Work through a batch; the failed messages come back later, the others are done.
 
-        failed = process_partial_response(
-            event=event, record_handler=self._handle, processor=self._processor, context=context
-        )
-        return dict(failed)
-
-    @cached_property
-    def _processor(self) -> Any:
-        from aws_lambda_powertools.utilities.batch import (  # noqa: PLC0415 - same
-            BatchProcessor,
-            EventType,
-        )
-
-        # A batch in which everything failed is reported like any other, not raised: on AWS the
-        # effect is the same, and the reason is in the log line of each message.
-        return BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-
-    def _handle(self, record: Any, lambda_context: Any = None) -> None:
-        """Work on one message. The processor passes both by the names of these parameters."""
-        observe.correlate("")  # not the request of the message before
-        try:
-            _check_time(lambda_context)
-            task = Task.from_message(record.body)
-            observe.correlate(task.correlation)
-            wanted = parameters(self.function)
-            opened = database() if wanted.opens_transactions else None
-            self.function(**wanted.fill(task=task, database=opened))
-        except Exception:
-            observe.failure("task.failed", queue=self.queue, message_id=record.message_id)
+        A batch in which everything failed is reported like any other, not raised: the effect is the
+        same, and the reason is in the log line of each message.
+        """
+        records = event["Records"]
+        handle = partial(self._handle, context=context)
+        if self.parallel:
+            observe.logger()  # made once, before there are threads that would each make one
+            with ThreadPoolExecutor(self.batch_size) as pool:
+                done = list(pool.map(handle, records))
+        else:
+            done = [handle(record) for record in records]
+        failed = [
+            record["messageId"] for record, well in zip(records, done, strict=True) if not well
+        ]
+        for _ in failed:
             observe.count("TaskFailed", queue=self.queue)
-            raise
-        observe.line("task.done", queue=self.queue, subject=task.subject.hex)
+        return {"batchItemFailures": [{"itemIdentifier": each} for each in failed]}
+
+    def _handle(self, record: dict[str, Any], context: Any) -> bool:
+        """Work on one message; returns whether it is done."""
+        observe.correlate("")  # not the request of the message before
+        about = {"queue": self.queue, "message_id": record["messageId"]}
+        try:
+            _check_time(context)
+            about |= self._work(record["body"])
+        except Exception:  # noqa: BLE001 - whatever it is, it is not the fault of the other messages
+            observe.failure("task.failed", **about)
+            return False
+        observe.line("task.done", **about)
+        return True
+
+    def _work(self, body: str) -> dict[str, str]:
+        """Hand the function the task or the model that a message is; returns what to log."""
+        wanted = parameters(self.function)
+        opened = database() if wanted.opens_transactions else None
+        if Task in wanted.injected:
+            task = Task.from_message(body)
+            observe.correlate(task.correlation)
+            self.function(**wanted.fill(task=task, database=opened))
+            return {"subject": task.subject.hex}
+        (message,) = wanted.request
+        content = {message.name: message.annotation.model_validate_json(body)}
+        self.function(**content, **wanted.fill(database=opened))
+        return {}
 
 
 def _check_time(context: Any) -> None:
