@@ -344,7 +344,7 @@ def settled(tx: Transaction, charge_id: UUID) -> Charge | None:
         ChargeDeclined: It was declined.
     """
     charge = get(tx, charge_id)
-    open_operation = tx.value("SELECT true FROM outbox WHERE subject = %(id)s", id=charge.id)
+    under_way = tx.value("SELECT action FROM outbox WHERE subject = %(id)s", id=charge.id)
     if charge.status == "failed":
         raise errors.ChargeDeclined(
             facts={
@@ -353,7 +353,8 @@ def settled(tx: Transaction, charge_id: UUID) -> Charge | None:
                 "decline_code": charge.decline_code,
             }
         )
-    return charge if not open_operation or charge.status == "requires_action" else None
+    waits_for_payer = charge.status == "requires_action" and under_way == "authorize"
+    return charge if under_way is None or waits_for_payer else None
 
 
 def page(tx: Transaction, query: ChargeQuery) -> pages.Listing[Charge]:

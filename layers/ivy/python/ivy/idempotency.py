@@ -86,6 +86,11 @@ class _Kept:
     body: bytes
     provisional: bool
 
+    @property
+    def answer(self) -> Answer:
+        """The answer, as it was given."""
+        return given(self.status, self.body, provisional=self.provisional)
+
 
 def claim(tx: Transaction, tenant: Tenant, wanted: Key) -> Answer | None:
     """Claim a key for this transaction, or return the answer that its first request got.
@@ -101,21 +106,24 @@ def claim(tx: Transaction, tenant: Tenant, wanted: Key) -> Answer | None:
         faults.point("idempotency.after_claim")
         if claimed:
             return None
-        kept = tx.row(
-            _Kept,
-            "SELECT fingerprint, status, body, provisional FROM idempotency_keys"
-            " WHERE merchant_id = %(merchant_id)s AND livemode = %(livemode)s"
-            " AND scope = %(scope)s",
-            merchant_id=tenant.merchant_id,
-            livemode=tenant.livemode,
-            scope=wanted.scope,
-        )
+        kept = _kept(tx, tenant, wanted)
         if kept is not None:
             if kept.fingerprint != wanted.fingerprint:
                 raise errors.IdempotencyKeyReused
-            return given(kept.status, kept.body, provisional=kept.provisional)
+            return kept.answer
         # The row we ran into has expired in between; the next turn claims the key.
     raise errors.IdempotencyKeyInUse(retry_after_seconds=1)
+
+
+def _kept(tx: Transaction, tenant: Tenant, wanted: Key) -> _Kept | None:
+    return tx.row(
+        _Kept,
+        "SELECT fingerprint, status, body, provisional FROM idempotency_keys"
+        " WHERE merchant_id = %(merchant_id)s AND livemode = %(livemode)s AND scope = %(scope)s",
+        merchant_id=tenant.merchant_id,
+        livemode=tenant.livemode,
+        scope=wanted.scope,
+    )
 
 
 def _insert(tx: Transaction, tenant: Tenant, wanted: Key) -> bool:
@@ -140,8 +148,18 @@ def given(status: int, body: bytes, *, provisional: bool = False) -> Answer:
     return Answer(status, body, media_type, provisional=provisional)
 
 
+def keep_outcome(tx: Transaction, tenant: Tenant, claimed: Key, outcome: Answer) -> Answer:
+    """Store the outcome in place of a provisional answer, and return what is stored.
+
+    Of several copies that waited for it at once the first stores its own; the others return that.
+    """
+    keep(tx, tenant, claimed, outcome)
+    kept = _kept(tx, tenant, claimed)
+    return outcome if kept is None else kept.answer  # None: it has expired in between
+
+
 def keep(tx: Transaction, tenant: Tenant, claimed: Key, answer: Answer) -> None:
-    """Store the answer to the request that claimed a key, or its outcome when that is known."""
+    """Store the answer to the request that claimed a key, unless a final one is stored."""
     tx.run(
         "UPDATE idempotency_keys"
         " SET status = %(status)s, body = %(body)s, provisional = %(provisional)s"

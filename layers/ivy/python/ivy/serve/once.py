@@ -88,8 +88,9 @@ def _decided(
 ) -> Answer:
     """Wait for the outcome and keep it in place of the provisional answer."""
     final = outcome(provisional)
-    if not final.provisional:
-        with database().transaction(caller.tenant) as tx:
-            idempotency.keep(tx, caller.tenant, key, final)
-            faults.point("once.outcome.before_commit")
-    return final
+    if final.provisional:
+        return final
+    with database().transaction(caller.tenant) as tx:
+        kept = idempotency.keep_outcome(tx, caller.tenant, key, final)
+        faults.point("once.outcome.before_commit")
+    return kept
