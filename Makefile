@@ -13,6 +13,7 @@ READY := .venv/.ready
 CDK := aws-cdk@2.1148.1
 TESTS ?= tests
 AWS_OUT := build/aws.out
+LIBRARIES := tests/javascript/node_modules/.package-lock.json
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  \033[1mmake %-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +23,7 @@ setup: $(READY) ## Create .venv with everything in it
 dev: $(READY) ## Run the whole gateway on this machine; Ctrl-C stops it
 	@$(BIN)/ivy up
 
-test: $(READY) ## Every test; TESTS=tests/unit runs a part
+test: $(READY) $(LIBRARIES) ## Every test; TESTS=tests/unit runs a part
 	@$(BIN)/pytest $(TESTS) $(if $(filter tests,$(TESTS)),--cov --cov-report=term)
 
 check: $(READY) ## Format, lint, types, import contracts, tests, templates
@@ -63,7 +64,11 @@ deploy: $(READY) ## Deploy to the AWS account of the current credentials
 clean: ## Stop the stack; remove its data, the builds and .venv
 	@if [ -x $(BIN)/ivy ]; then $(BIN)/ivy down; fi
 	rm -rf "$${IVY_HOME:-.ivy}" build cdk.out .coverage .coverage.* .hypothesis .pytest_cache \
-		.mypy_cache .ruff_cache .grimp_cache .import_linter_cache .venv
+		.mypy_cache .ruff_cache .grimp_cache .import_linter_cache .venv tests/javascript/node_modules
+
+# What receivers verify webhooks with in JavaScript: tests let it judge every delivery.
+$(LIBRARIES): tests/javascript/package-lock.json tests/javascript/package.json | $(READY)
+	@$(BIN)/npm ci --silent --prefix tests/javascript && touch $@
 
 # One environment, made from hashed locks; made again only when a lock changes.
 $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml
