@@ -351,8 +351,9 @@ CORRUPTIONS = (
         "L14",
         "events of an object that does not exist",
         "nothing with the id ",
-        "INSERT INTO events SELECT merchant_id, livemode, uuidv7(), uuidv7(), 1, type, data,"
-        " NULL, created_at FROM events WHERE object_id = :a AND version = 1",
+        "INSERT INTO events (merchant_id, livemode, id, object_id, version, type, data, created_at)"
+        " SELECT merchant_id, livemode, uuidv7(), uuidv7(), 1, type, data, created_at"
+        " FROM events WHERE object_id = :a AND version = 1",
     ),
     Corruption(
         "L14",
