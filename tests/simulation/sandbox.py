@@ -24,7 +24,7 @@ from ivy.connectors import challenges
 from ivy.outbox import Task
 from ivy.serve import front, http
 from ivy.serve.declaration import Consumer, Job, Route
-from tests.cloud import Cloud
+from tests.cloud import ACQUIRER, Cloud
 from tests.conftest import Store
 from tests.driving import Account, Platform, Reply
 from tests.simulation.pocket_cloud import PocketCloud
@@ -167,6 +167,12 @@ class Sandbox:
         self.operations += 1
         self.platform.enter(collect.handler.needs)
         challenges.answer(charge.replace("ch_", "sim_"), approve=approve)
+
+    def payments(self) -> dict[str, Any]:
+        """Return what the acquirer knows of each charge, by its name."""
+        items = self.pocket.tables.get(self.platform.name + ACQUIRER, {}).values()
+        found = [json.loads(item["payment"]["S"]) for item in items]
+        return {f"ch_{each['charge'].replace('-', '')}": each for each in found}
 
     def forget_answers(self) -> None:
         """Wipe the idempotency table that stands before Postgres."""

@@ -232,7 +232,7 @@ def _amount(charge: Charge, inside: Covered, new: NewRefund) -> int:
     base = charge.amount_captured or charge.amount
     left = base - charge.amount_refunded - inside.amount_refund_pending - inside.amount_disputed
     amount = left if new.amount is None else new.amount
-    if amount > left or amount == 0:
+    if amount > left or amount < 1:  # a dispute may have taken what a refund still waits for
         raise errors.RefundExceedsCharge(
             f"{max(left, 0)} minor units of {charge.currency} are left to refund.", param="amount"
         )
