@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import Any, ClassVar, LiteralString
-from uuid import UUID
 
 import boto3
 import psycopg
@@ -230,10 +229,6 @@ def _say_nothing(*_: Any, **__: Any) -> None:
 
 def number_of(currency: str) -> int:
     return money.currencies()[currency].number
-
-
-def written(prefix: str, name: UUID) -> str:
-    return f"{prefix}_{name.hex}"
 
 
 _STATE: LiteralString = """
