@@ -13,6 +13,7 @@ from functions.api_keys import create as create_key
 from functions.api_keys import revoke
 from functions.charges import cancel, capture, create
 from functions.charges import get as get_charge
+from functions.connectors import collect
 from functions.disputes import accept, evidence
 from functions.disputes import list as list_disputes
 from functions.refunds import create as refund
@@ -318,6 +319,15 @@ def test_a_missing_scope_is_named(world: World) -> None:
     document = REACHED["scope_missing"](world).json()
     assert document["param"] == "charges:write"
     assert "charges:write" in document["detail"]
+
+
+def test_less_than_nothing_may_be_left_to_refund(world: World) -> None:
+    """A dispute takes all of a charge of which a part is on its way back already."""
+    charge = world.charged("tok_dispute")
+    assert world.post(refund.handler, charge=charge, amount=60).status == 201
+    world.platform.run(collect.handler)
+    check(world.post(refund.handler, charge=charge), errors.RefundExceedsCharge)
+    world.platform.drain()
 
 
 def test_a_refused_request_sends_nothing(world: World) -> None:
