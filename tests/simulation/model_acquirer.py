@@ -68,6 +68,8 @@ class Payment:
     returned: bool = False
     dispute: dict[str, Any] | None = None
     ahead: tuple[datetime, str, bool] | None = None
+    questions: int = 0
+    """How often it was asked about an order."""
     notices: list[Notice] = field(default_factory=list)
     answers: dict[str, Outcome] = field(default_factory=dict)
 
@@ -76,6 +78,7 @@ class Payment:
     def ask(self, order: dict[str, Any], *, asked_before: bool, network: list[str]) -> Outcome:
         """Have an order done as a careful client does; ``network`` loses what it says."""
         if asked_before:
+            self.questions += 1
             fate = network.pop(0) if network else "ok"
             if fate == "lose_request":
                 return UNKNOWN
@@ -85,6 +88,7 @@ class Payment:
                 return UNKNOWN
             if found != MISSING:
                 return found
+        self.questions += 1
         fate = network.pop(0) if network else "ok"
         if fate == "lose_request":
             return UNKNOWN

@@ -160,6 +160,11 @@ class Books:
     def things(self) -> dict[str, Thing]:
         return {**self.charges, **self.refunds, **self.disputes}
 
+    @property
+    def questions(self) -> int:
+        """How often the acquirer was asked about an order."""
+        return sum(charge.payment.questions for charge in self.charges.values())
+
     def funds(self, merchant: int, currency: str) -> int:
         return -sum(self.books[merchant, currency, code] for code in (PENDING, AVAILABLE))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections import deque
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from ivy.connectors import simulated
-from tests.cloud import ACQUIRER, CONNECTOR
+from tests.cloud import CONNECTOR
 
 Network = Literal["ok", "lose_request", "lose_answer"]
 
@@ -27,11 +28,38 @@ class NoAnswerError(Exception):
     """Nobody answered in time."""
 
 
+class Acquirer:
+    """The simulated acquirer's function and its table, for one process or, managed, for several."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, dict[str, dict[str, Any]]] = {}
+        self._one_at_a_time = threading.Lock()
+
+    def invoke(self, function: str, payload: bytes) -> bytes:
+        """Answer one message; raises NoAnswerError where the function would sleep too long."""
+        acquirer = simulated.SimulatedAcquirer(
+            function.removesuffix(CONNECTOR), dynamodb=_Tables(self._tables), sleep=_do_not_sleep
+        )
+        with self._one_at_a_time:
+            return json.dumps(simulated.answer(acquirer, json.loads(payload))).encode()
+
+    def payments(self) -> dict[str, Any]:
+        """Return what it knows of each payment, by the name of the charge."""
+        items = [item for table in self._tables.values() for item in table.values()]
+        found = [json.loads(item["payment"]["S"]) for item in items]
+        return {f"ch_{each['charge'].replace('-', '')}": each for each in found}
+
+    def forget(self) -> None:
+        """Begin again with nothing."""
+        self._tables.clear()
+
+
 class PocketCloud:
     """Give ``client`` to whatever asks for boto3's."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, acquirer: Acquirer) -> None:
         self._endpoint = endpoint
+        self.acquirer = acquirer
         self.tables: dict[str, dict[str, dict[str, Any]]] = {}
         self.queues: dict[str, list[str]] = {}
         self.network: deque[Network] = deque()
@@ -61,6 +89,7 @@ class PocketCloud:
     def forget(self) -> None:
         """Begin again with nothing."""
         self.network.clear()
+        self.acquirer.forget()
         for table in self.tables.values():
             table.clear()
         for queue in self.queues.values():
@@ -156,18 +185,13 @@ class _Functions(_Client):
         fate = self._cloud.network.popleft() if self._cloud.network else "ok"
         if fate == "lose_request":
             raise NoAnswerError
-        acquirer = simulated.SimulatedAcquirer(
-            given["FunctionName"].removesuffix(CONNECTOR) + ACQUIRER,
-            dynamodb=self._cloud.client("dynamodb"),
-            sleep=_not_really_sleep,
-        )
-        said = simulated.answer(acquirer, json.loads(given["Payload"]))
+        said = self._cloud.acquirer.invoke(given["FunctionName"], given["Payload"])
         if fate == "lose_answer":
             raise NoAnswerError
-        return {"Payload": io.BytesIO(json.dumps(said).encode())}
+        return {"Payload": io.BytesIO(said)}
 
 
-def _not_really_sleep(seconds: float) -> None:
+def _do_not_sleep(seconds: float) -> None:
     """Wait no longer than whoever invoked the function would."""
     if seconds > simulated.SLOW_SECONDS:
         raise NoAnswerError

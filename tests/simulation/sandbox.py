@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from traceback import format_exc
 from typing import Any, ClassVar, LiteralString
 
 import boto3
@@ -23,10 +25,10 @@ from ivy.connectors import challenges
 from ivy.outbox import Task
 from ivy.serve import front, http
 from ivy.serve.declaration import Consumer, Job, Route
-from tests.cloud import ACQUIRER, Cloud
+from tests.cloud import Cloud
 from tests.conftest import Store
 from tests.driving import Account, Platform, Reply
-from tests.simulation.pocket_cloud import PocketCloud
+from tests.simulation.pocket_cloud import Acquirer, PocketCloud
 
 
 class Clock:
@@ -91,13 +93,20 @@ class Sandbox:
     """A deployment with two merchants."""
 
     def __init__(
-        self, platform: Platform, pocket: PocketCloud, clock: Clock, accounts: list[Account]
+        self,
+        platform: Platform,
+        pocket: PocketCloud,
+        clock: Clock,
+        accounts: list[Account],
+        failures: deque[str],
     ) -> None:
         self.platform = platform
         self.pocket = pocket
         self.clock = clock
         self.connection = platform.store.superuser()
         self.accounts = accounts
+        self.failures = failures
+        """The last errors that would have been logged."""
         self.operations = 0
         """Requests, messages and runs of jobs so far."""
 
@@ -169,9 +178,7 @@ class Sandbox:
 
     def payments(self) -> dict[str, Any]:
         """Return what the acquirer knows of each charge, by its name."""
-        items = self.pocket.tables.get(self.platform.name + ACQUIRER, {}).values()
-        found = [json.loads(item["payment"]["S"]) for item in items]
-        return {f"ch_{each['charge'].replace('-', '')}": each for each in found}
+        return self.pocket.acquirer.payments()
 
     def forget_answers(self) -> None:
         """Wipe the idempotency table that stands before Postgres."""
@@ -200,21 +207,31 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox(cloud: Cloud, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """Open a sandbox; what it patches is undone by ``monkeypatch``."""
+def sandbox(
+    cloud: Cloud,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    acquirer: Acquirer | None = None,
+) -> Iterator[Sandbox]:
+    """Open a sandbox; what it patches is undone by ``monkeypatch``.
+
+    Several processes may share an acquirer; otherwise it has its own.
+    """
     with Platform(cloud, store) as platform:
         accounts = [platform.open_account(), platform.open_account("bob@example.com")]
-        pocket = PocketCloud(cloud.endpoint)
+        pocket = PocketCloud(cloud.endpoint, acquirer or Acquirer())
         clock = Clock(store, monkeypatch)
         monkeypatch.setattr(boto3, "client", pocket.client)
         monkeypatch.setattr(database, "Database", _Warm)
         monkeypatch.setattr(front, "WAIT_SECONDS", 0)
         monkeypatch.setattr(http, "WAIT_SECONDS", 0.001)
         monkeypatch.setattr(http, "POLL_SECONDS", 0)
-        for said in ("line", "failure", "count"):
-            monkeypatch.setattr(observe, said, _say_nothing)
+        failures: deque[str] = deque(maxlen=10)
+        monkeypatch.setattr(observe, "line", _say_nothing)
+        monkeypatch.setattr(observe, "count", _say_nothing)
+        monkeypatch.setattr(observe, "failure", lambda *_, **__: failures.append(format_exc()))
         platform.forget()
-        made = Sandbox(platform, pocket, clock, accounts)
+        made = Sandbox(platform, pocket, clock, accounts, failures)
         yield made
         made.connection.close()
         clock.close()

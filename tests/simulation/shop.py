@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from datetime import timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
 from functions.charges import cancel, capture, create, expire
 from functions.charges import get as get_charge
@@ -18,6 +18,8 @@ from functions.outbox import relay
 from functions.refunds import create as create_refund
 from functions.refunds import get as get_refund
 from functions.refunds import process as process_refund
+from ivy.database import Tenant
+from ivy.outbox import Task
 from ivy.serve.declaration import Route
 from tests.driving import Reply
 from tests.simulation.sandbox import Sandbox
@@ -27,9 +29,13 @@ CONSUMERS = {
     each.queue: each
     for each in (process_charge.handler, process_refund.handler, process_dispute.handler)
 }
+JOBS = {
+    "relay": relay.handler,
+    "expire": expire.handler,
+    "lapse": lapse.handler,
+    "collect": collect.handler,
+}
 GETS = {"ch": get_charge.handler, "re": get_refund.handler, "dp": get_dispute.handler}
-
-_keys = itertools.count()
 
 
 class Shop:
@@ -43,7 +49,7 @@ class Shop:
 
     def post(self, route: Route, body: Any, key: str = "", **path: str) -> Reply:
         """Send a request, under a new key unless one is given."""
-        return self.here.request(route, body, self.account, key or f"key {next(_keys)}", **path)
+        return self.here.request(route, body, self.account, key or uuid4().hex, **path)
 
     def pay(self, key: str = "", **fields: Any) -> Reply:
         return self.post(create.handler, CHARGE | fields, key)
@@ -74,6 +80,16 @@ class Shop:
     def accept(self, dispute: str) -> Reply:
         return self.post(accept.handler, {}, id=dispute)
 
+    def again(self, verb: str, body: Any, key: str, charge: str) -> Reply:
+        """Send a capture or a cancellation under a key, to a platform that forgot its answers."""
+        self.here.forget_answers()
+        route = {"capture": capture.handler, "cancel": cancel.handler}[verb]
+        return self.post(route, body, key, id=charge)
+
+    def payer(self, charge: str, *, approve: bool) -> None:
+        """Answer the acquirer in the payer's place."""
+        self.here.payer_answers(charge, approve=approve)
+
     def see(self, name: str) -> Any:
         """Return an object as its merchant sees it."""
         reply = self.here.get(GETS[name.partition("_")[0]], self.account, id=name)
@@ -92,6 +108,26 @@ class Shop:
         return str(found[0]["id"])
 
     # -- the platform
+
+    def deliver(self, queue: str, *bodies: str) -> list[str]:
+        """Hand messages over; returns those that it failed on."""
+        return self.here.hand_over(CONSUMERS[queue], *bodies)
+
+    def run(self, job: str) -> Any:
+        """Run a job by its name."""
+        return self.here.run(JOBS[job])
+
+    def owed(self, name: str) -> tuple[str, str] | None:
+        """Return the queue of what is promised about an object, and its message."""
+        row = self.here.connection.execute(
+            "SELECT id, queue, merchant_id, livemode, correlation FROM outbox WHERE subject = %s",
+            (name.partition("_")[2],),
+        ).fetchone()
+        if row is None:
+            return None
+        task, queue, merchant, livemode, correlation = row
+        subject = UUID(hex=name.partition("_")[2])
+        return queue, Task(task, queue, Tenant(merchant, livemode), subject, correlation).message()
 
     def work(self) -> None:
         """Deliver everything that is in the queues."""

@@ -238,6 +238,7 @@ class Story:
             "disputes": self.model.process_dispute,
         }
         left, failed = list(network), []
+        asked = [self.model.questions, self.sandbox.pocket.invocations]
         dies = death
         for task in tasks:
             thing: Any = self.model.things[self.name_of(task)]
@@ -251,6 +252,7 @@ class Story:
             undone = self.sandbox.hand_over(consumer, *(task.message() for task in tasks))
         self.sandbox.pocket.network.clear()
         assert undone == [task.message() for task in failed]
+        assert self.sandbox.pocket.invocations - asked[1] == self.model.questions - asked[0]
         self._receive()
         return failed
 

@@ -16,6 +16,8 @@ from uuid import UUID
 from ivy.connectors import Connector, Order, Outcome, carry_out
 from ivy.database import Tenant, Transaction
 
+_NOTE_TURNS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -59,19 +61,25 @@ def tenant_of(account: str) -> Tenant:
 def note(
     tx: Transaction, tenant: Tenant, subject: UUID, *, connector: str, order: Order, at: datetime
 ) -> Attempt:
-    """Note that a connector is about to be asked about ``subject``."""
-    noted = tx.row(
-        _Noted,
-        _NOTE,
-        merchant_id=tenant.merchant_id,
-        livemode=tenant.livemode,
-        subject=subject,
-        connector=connector,
-        request_id=order.key,
-        started_at=at,
-    )
-    assert noted is not None  # noqa: S101 - an INSERT … RETURNING returns or raises
-    return Attempt(noted.number, connector, order, noted.asked_before)
+    """Note that a connector is about to be asked about ``subject``.
+
+    Of two copies of one message that do so at once the second waits for the first, and then knows
+    that somebody has asked.
+    """
+    for _ in range(_NOTE_TURNS):
+        noted = tx.row(
+            _Noted,
+            _NOTE,
+            merchant_id=tenant.merchant_id,
+            livemode=tenant.livemode,
+            subject=subject,
+            connector=connector,
+            request_id=order.key,
+            started_at=at,
+        )
+        if noted is not None:
+            return Attempt(noted.number, connector, order, noted.asked_before)
+    raise RuntimeError(f"too many copies ask about {subject} at once")
 
 
 def ask(connector: Connector, attempt: Attempt) -> Answer:
@@ -107,6 +115,7 @@ _NOTE = """
            %(request_id)s, %(started_at)s
     FROM attempts
     WHERE merchant_id = %(merchant_id)s AND livemode = %(livemode)s AND subject = %(subject)s
+    ON CONFLICT DO NOTHING
     RETURNING number, EXISTS (
         SELECT FROM attempts earlier
         WHERE earlier.merchant_id = %(merchant_id)s AND earlier.livemode = %(livemode)s
