@@ -171,7 +171,7 @@ def _each_is_as_wanted(silence: Silence, cases: list[Case]) -> None:
 
 
 def _sums_agree(silence: Silence, cases: list[Case]) -> None:
-    """The ledger says that it owes what it captured less what it gave back, with one posting each."""
+    """The ledger says that it owes what it captured less what it gave back, one posting each."""
     payments = silence.here.payments().values()
     captured = sum(payment["captured_minor"] for payment in payments)
     refunded = sum(payment["refunded_minor"] for payment in payments)
