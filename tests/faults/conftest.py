@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from ivy.serve import front
+from ivy.serve import front, http
 from local.postgres import Postgres
 from tests.cloud import Cloud
 from tests.conftest import copied
@@ -17,14 +17,18 @@ from tests.faults.world import World
 
 @pytest.fixture(autouse=True)
 def _impatient_front(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy of a running request is turned away at once instead of being held for a second."""
+    """A copy of a running request is turned away at once instead of being held for a second.
+
+    Whoever waits for an outcome does so for an instant: nobody works on it meanwhile.
+    """
     monkeypatch.setattr(front, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(http, "WAIT_SECONDS", 0.01)
 
 
 NewWorld = Callable[[], AbstractContextManager[World]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_world(cluster: Postgres, cloud: Cloud) -> NewWorld:
     """Make platforms with two merchants whose invocations can die, one after the other."""
 

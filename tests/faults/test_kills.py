@@ -1,31 +1,19 @@
-"""A process may die at any named point: the retry finishes the work, and nothing happens twice.
-
-``IVY_FAULTS=10000 pytest tests/faults/test_kills.py -k many`` runs that many random deaths, with
-lost messages and lost records in between; ``IVY_SEED`` repeats a run.
-"""
+"""A process may die at any named point: the retry finishes the work, and nothing happens twice."""
 
 from __future__ import annotations
 
 import ast
-import os
-import random
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults import dying
+from tests.faults import stories
 from tests.faults.conftest import NewWorld
-from tests.faults.world import CHARGE, World
+from tests.faults.world import World
 
 ROOT = Path(__file__).parents[2]
-EVERYDAY = 60
-STORY = 25
-"""Random deaths that share one database."""
-
-TOKENS = ("tok_visa", "tok_visa", "tok_visa", "tok_declined", "tok_processing_error")
-CURRENCIES = ("USD", "JPY", "KWD")
 
 
 def _points() -> Iterator[str]:
@@ -48,74 +36,47 @@ def test_every_point_has_a_name_of_its_own() -> None:
     assert [name for name, times in Counter(_points()).items() if times > 1] == []
 
 
+@pytest.fixture(scope="module")
+def shared_world(new_world: NewWorld) -> Iterator[World]:
+    """One world for all single deaths: what one left behind would break the next."""
+    with new_world() as made:
+        yield made
+
+
 @pytest.mark.parametrize("point", POINTS)
-def test_a_death_at_each_point(world: World, point: str) -> None:
-    """The whole story of a charge, in which whoever first passes the point dies there."""
-    world.arm(point)
-
-    refused = world.pay("key", CHARGE | {"amount": 1})
-    first = world.pay("key")
-    again = world.pay("key")
-    declined = world.pay("other", CHARGE | {"payment_method": "tok_declined"})
-    world.platform.make_overdue()
-    world.relay()
-    world.drain()
-
-    assert world.deaths == {point: 1}
-    assert (refused.status, first.status, declined.status) == (422, 201, 201)
-    assert (again.body, again.status, again.replayed) == (first.body, first.status, True)
-    assert world.charges() == 2
-    assert world.broken_when_drained() == {}
+def test_a_death_at_each_point(shared_world: World, point: str) -> None:
+    """A whole story, in which whoever first passes the point dies there."""
+    shared_world.deaths.clear()
+    shared_world.arm(point)
+    stories.passing(point)(shared_world, point)
+    assert shared_world.deaths == {point: 1}
+    assert shared_world.broken_when_drained() == {}
 
 
-def test_many_random_deaths(new_world: NewWorld) -> None:
-    """Deaths in any order with lost messages and records in between."""
-    wanted = int(os.environ.get("IVY_FAULTS", EVERYDAY))
-    seed = int(os.environ.get("IVY_SEED", random.SystemRandom().randrange(2**32)))
-    chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
-    died: Counter[str] = Counter()
-    charged = 0
-    try:
-        while died.total() < wanted:
-            with new_world() as world:
-                keys = _story(world, chance, min(STORY, wanted - died.total()))
-                assert world.charges() == len(keys)
-                # a message whose consumer always died is dead too; another kept its promise
-                dead = world.platform.messages(dead=True)
-                assert world.broken_when_drained(poison=dead) == {}
-                died += world.deaths
-                charged += len(keys)
-    finally:
-        print(f"\nIVY_SEED={seed}: {died.total()} deaths at {len(died)} points, {charged} charges")  # noqa: T201 - the record of the run
+BOOKS = ("charge.conclude.before_commit", "charge.process.after_connector", "notice.after_commit")
 
 
-def _story(world: World, chance: random.Random, deaths: int) -> set[tuple[int, str]]:
-    """Charge until so many processes have died; returns the keys that were used."""
-    used: set[tuple[int, str]] = set()
-    world.fate = lambda: dying.after(chance.randint(1, 10)) if chance.random() < 0.7 else None
-    while world.deaths.total() < deaths:
-        who = chance.choice(world.accounts)
-        key = f"key-{len(used)}"
-        body = {
-            "amount": chance.randint(1_000, 10**9),
-            "currency": chance.choice(CURRENCIES),
-            "payment_method": chance.choice(TOKENS),
-        }
-        if chance.random() < 0.3:
-            assert world.pay(key, body | {"amount": 0}, who).status == 422
-        first = world.pay(key, body, who)
-        used.add((who.merchant_id, key))
-        if chance.random() < 0.2:
-            world.platform.empty_table()
-        if chance.random() < 0.2:
-            world.platform.lose_messages()
-        if chance.random() < 0.5:
-            assert world.pay(key, body, who).body == first.body
-        chance.choice((world.deliver, world.relay, world.roll_up, world.platform.make_overdue))()
-        if chance.random() < 0.3:
-            world.drain()
-        broken = world.broken()
-        assert broken == {}, f"after {world.deaths}"
-    world.fate = None
-    world.drain()
-    return used
+@pytest.mark.parametrize("point", BOOKS)
+def test_a_death_on_the_way_of_a_bank_debit(shared_world: World, point: str) -> None:
+    shared_world.deaths.clear()
+    shared_world.arm(point)
+    stories.bank_debits(shared_world, f"debit {point}")
+    assert shared_world.deaths == {point: 1}
+    assert shared_world.broken_when_drained() == {}
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "charge.begin.before_commit",
+        "charge.process.after_connector",
+        "charge.conclude.before_commit",
+    ],
+)
+def test_a_death_between_a_hold_and_what_becomes_of_it(shared_world: World, point: str) -> None:
+    """The acquirer is asked again, and has captured, released or let expire what it was told to."""
+    shared_world.deaths.clear()
+    shared_world.arm(point)
+    stories.holds(shared_world, f"hold {point}")
+    assert shared_world.deaths == {point: 1}
+    assert shared_world.broken_when_drained() == {}

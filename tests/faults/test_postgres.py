@@ -18,7 +18,7 @@ from local.postgres import Postgres
 from tests.cloud import Cloud
 from tests.conftest import copied, migrated
 from tests.driving import Platform
-from tests.faults import dying
+from tests.faults import dying, stories
 from tests.faults.wire import Cut, Wire
 from tests.faults.world import CHARGE, World
 
@@ -32,6 +32,9 @@ POINTS = (
     "once.after_commit",
     "charge.begin.before_commit",
     "charge.conclude.before_commit",
+    "charge.capture.before_commit",
+    "refund.conclude.before_commit",
+    "dispute.opened.before_commit",
     "outbox.relay.before_commit",
     "ledger.roll_up.before_commit",
 )
@@ -105,18 +108,6 @@ def _once_at(point: str, strike: Callable[[], None]) -> Iterator[list[str]]:
         faults.arm(None)
 
 
-def _story(world: World) -> None:
-    """Charge, deliver and do the books, each as often as it takes."""
-    for token in ("tok_visa", "tok_declined"):
-        first = world.pay(token, CHARGE | {"payment_method": token})
-        assert world.pay(token, CHARGE | {"payment_method": token}).body == first.body
-        world.platform.make_overdue()
-        world.relay()
-        world.drain()
-    assert world.charges() == 2
-    assert world.broken_when_drained() == {}
-
-
 @pytest.mark.parametrize(
     ("how", "point"),
     [
@@ -129,8 +120,9 @@ def test_the_server_goes_away_at_a_point(
     world: World, durable: Postgres, how: str, point: str
 ) -> None:
     with _once_at(point, lambda: STRIKES[how](world, durable)) as struck:
-        _story(world)
+        stories.passing(point)(world, "key")
     assert struck == [point]
+    assert world.broken_when_drained() == {}
 
 
 @pytest.fixture
@@ -152,6 +144,7 @@ def wire(world: World, durable: Postgres) -> Iterator[Wire]:
         ("the request's", "once.before_commit"),
         ("the attempt's", "charge.begin.before_commit"),
         ("the outcome's", "charge.conclude.before_commit"),
+        ("the refund's", "refund.conclude.before_commit"),
         ("the relay's", "outbox.relay.before_commit"),
         ("the roll-up's", "ledger.roll_up.before_commit"),
     ],
@@ -161,8 +154,9 @@ def test_a_commit_is_lost_on_the_wire(
 ) -> None:
     """Nobody can know whether it was committed; whoever asks again finds out."""
     with _once_at(just_before, lambda: setattr(wire, "cut", cut)) as struck:
-        _story(world)
+        stories.passing(just_before)(world, "key")
     assert (struck, wire.cut) == ([just_before], None), whose
+    assert world.broken_when_drained() == {}
 
 
 def test_what_was_acknowledged_survives_power_cuts(world: World, durable: Postgres) -> None:

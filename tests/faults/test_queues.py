@@ -16,11 +16,14 @@ from typing import Any
 
 import pytest
 
-from functions.charges import process
+from functions.charges import capture, process
 from functions.outbox import relay
-from ivy import charges
-from ivy.connectors.simulated import SimulatedAcquirer
-from ivy.serve.declaration import MAX_RECEIVES
+from functions.refunds import create as create_refund
+from functions.refunds import process as process_refund
+from ivy import aws, operations
+from ivy.connectors import Connector
+from ivy.serve.declaration import MAX_RECEIVES, Consumer
+from tests.cloud import Fault
 from tests.driving import LambdaContext, sqs_event
 from tests.faults import dying
 from tests.faults.conftest import NewWorld
@@ -62,7 +65,7 @@ def _everything(world: World) -> list[Any]:
     with world.platform.store.superuser() as connection:
         return [
             connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4".encode()).fetchall()
-            for table in ("charges", "events", "journal", "outbox", "attempts")
+            for table in ("charges", "refunds", "events", "journal", "outbox", "attempts")
         ]
 
 
@@ -81,18 +84,30 @@ def test_any_number_and_order_of_deliveries_decides_each_charge_once(new_world: 
 
 
 def _deliver_in_any_order(world: World, chance: random.Random) -> int:
-    """Charge, then deliver every message up to five times, shuffled; returns how many."""
+    """Charge, capture and refund; deliver every message up to five times; returns how many."""
+    made = []
     for number in range(CHARGES_PER_ROUND):
         token = chance.choice(("tok_visa", "tok_visa", "tok_declined"))
-        world.pay(f"key {number}", CHARGE | {"payment_method": token})
-    waiting = world.platform.messages()
-    world.platform.lose_messages()
+        body = CHARGE | {"payment_method": token, "capture": chance.random() < 0.5}
+        made.append(world.pay(f"key {number}", body).json()["id"])
+    delivered = _deliver_copies(world, process.handler, chance)
+    for charge in made:
+        world.post(capture.handler, f"capture {charge}", id=charge)
+    delivered += _deliver_copies(world, process.handler, chance)
+    for charge in made:
+        world.post(create_refund.handler, f"refund {charge}", {"charge": charge, "amount": 5_000})
+    return delivered + _deliver_copies(world, process_refund.handler, chance)
+
+
+def _deliver_copies(world: World, consumer: Consumer, chance: random.Random) -> int:
+    waiting = world.platform.messages(consumer.queue)
+    world.platform.lose_messages(consumer.queue)
     copies = [body for body in waiting for _ in range(chance.randint(1, 5))]
     chance.shuffle(copies)
     delivered = 0
     while copies:
         batch = [copies.pop() for _ in range(min(len(copies), chance.randint(1, MAX_BATCH)))]
-        copies += _hand_over(world, *batch)
+        copies += world.platform.hand_over(consumer, *batch)
         delivered += len(batch)
     return delivered
 
@@ -148,13 +163,14 @@ def test_the_promise_of_another_charge_is_not_used_up(world: World, accepted: li
 def test_a_batch_reports_exactly_what_failed(
     world: World, accepted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Failing(SimulatedAcquirer):
-        def authorize(self, request: Any) -> Any:
-            if request.payment_method == "tok_declined":
-                raise TimeoutError
-            return super().authorize(request)
+    ask = operations.ask
 
-    monkeypatch.setattr(charges, "connector", Failing)
+    def failing(connector: Connector, attempt: operations.Attempt) -> operations.Answer:
+        if attempt.order.payment_method == "tok_declined":
+            raise TimeoutError
+        return ask(connector, attempt)
+
+    monkeypatch.setattr(operations, "ask", failing)
     [failed] = _hand_over(world, *accepted)
     monkeypatch.undo()
     assert _hand_over(world, failed) == []
@@ -164,18 +180,18 @@ def test_a_batch_reports_exactly_what_failed(
 def test_work_that_died_can_be_redriven_and_the_relay_does_not_wait_for_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The acquirer is away longer than a message lives; the promise outlives the message."""
+    """A fault of ours lasts longer than a message lives; the promise outlives the message."""
     world.pay("a")
     world.pay("b")
 
-    def away() -> Any:
+    def broken(_connector: Connector, _attempt: operations.Attempt) -> operations.Answer:
         raise ConnectionRefusedError
 
     receives = 0
-    monkeypatch.setattr(charges, "connector", away)
-    while world.deliver():
-        receives += 1
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(operations, "ask", broken)
+        while world.deliver():
+            receives += 1
     dead = world.platform.messages(dead=True)
     assert (receives, len(dead)) == (MAX_RECEIVES, 2)
 
@@ -184,6 +200,24 @@ def test_work_that_died_can_be_redriven_and_the_relay_does_not_wait_for_it(
         pass
     world.drain()
     assert world.broken_when_drained(poison=dead) == {}
+
+
+@pytest.mark.parametrize("fault", ["fail", "hang", "lose_answer"])
+def test_no_message_dies_while_the_acquirer_is_away(
+    world: World, accepted: list[str], monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    """Whatever it did or did not hear: the promise stays, and it is looked up before all else."""
+    monkeypatch.setitem(aws.READ_SECONDS_OF, "lambda", 0.2)
+    with world.platform.overriding(), world.platform.cloud.failing(fault, "Invoke"):
+        for _ in range(2 * MAX_RECEIVES):
+            assert _hand_over(world, *accepted) == []
+    assert (world.broken(), world.dead()) == ({}, [])
+    with world.platform.store.superuser() as connection:
+        owed = connection.execute("SELECT count(*) FROM outbox").fetchone()
+        outcomes = connection.execute("SELECT DISTINCT outcome FROM attempts").fetchall()
+    assert (owed, outcomes) == ((len(accepted),), [("unknown",)])
+    world.drain()
+    assert world.broken_when_drained() == {}
 
 
 @pytest.mark.parametrize(

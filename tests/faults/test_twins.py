@@ -6,11 +6,14 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from functions.charges import process
-from ivy import charges, ledger
+from ivy import charge_outcomes, charges, ledger
+from ivy.charges import Charge
+from ivy.database import Transaction
 from tests.driving import LambdaContext, sqs_event
 from tests.faults import dying
 from tests.faults.world import CHARGE, World
@@ -105,21 +108,48 @@ def test_a_relay_that_remembers_the_last_promise_it_saw(world: World) -> None:
     assert world.broken_when_drained() == {}
 
 
-_NO_CLAIM = charges._SELECT + " WHERE id = %(id)s AND %(task)s IS NOT NULL"
+_NO_CLAIM = """
+    SELECT 'authorize' AS action, NULL::bigint AS amount, connector, reference FROM charges
+    WHERE id = %(id)s AND %(task)s IS NOT NULL --"""
+"""Without the promise; what is appended, its lock, is a comment."""
+
+FENCES = {
+    "the version that must follow": "ALTER TABLE charges DISABLE TRIGGER legal_change",
+    "one event for a version": "ALTER TABLE events DROP CONSTRAINT"
+    " events_merchant_id_livemode_object_id_version_key",
+    "one posting for a transition": "ALTER TABLE journal DROP CONSTRAINT posted_once",
+}
 
 
-@pytest.mark.parametrize("fenced", [True, False])
+@pytest.mark.parametrize("without", range(len(FENCES) + 1))
 def test_a_consumer_that_does_not_claim_its_promise(
-    world: World, monkeypatch: pytest.MonkeyPatch, *, fenced: bool
+    world: World, monkeypatch: pytest.MonkeyPatch, without: int
 ) -> None:
-    """Two copies at once both decide; only one constraint of the journal is left to refuse."""
-    monkeypatch.setattr(charges, "_CLAIM", _NO_CLAIM)
-    if not fenced:
-        with world.platform.store.superuser() as owner:
-            owner.execute("ALTER TABLE journal DROP CONSTRAINT posted_once")
+    """Two copies at once both decide what they both read as pending.
+
+    Any fence of the database that is left refuses the second; without one, it is found.
+    """
+    seen: dict[UUID, Charge] = {}
+    read = charges.get
+
+    def once_read(tx: Transaction, charge_id: UUID) -> Charge:
+        if charge_id not in seen:
+            seen[charge_id] = read(tx, charge_id)
+        return seen[charge_id]
+
+    monkeypatch.setattr(charge_outcomes, "_WORK", _NO_CLAIM)
+    monkeypatch.setattr(charges, "get", once_read)
+    with world.platform.store.superuser() as owner:
+        for fence in list(FENCES.values())[:without]:
+            owner.execute(fence.encode())
     world.pay("a")
     [message] = world.platform.messages()
     with _held("charge.process.after_connector", _deciding(world, message)):
         assert world.platform.hand_over(process.handler, message) == []
-    posted_twice = ["i3_charges_are_posted_once", "i6_merchants_hold_their_net_charges"]
-    assert list(world.broken()) == ([] if fenced else posted_twice)
+    twice = [
+        "i3_each_transition_is_posted_once",
+        "i6_accounts_hold_what_objects_say",
+        "i7_each_change_has_one_event",
+        "i9_only_legal_states",
+    ]
+    assert list(world.broken()) == (twice if without == len(FENCES) else [])

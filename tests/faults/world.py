@@ -12,22 +12,35 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
-from functions.charges import create, process
+from functions.charges import cancel, capture, expire
+from functions.charges import create as create_charge
+from functions.connectors import collect
+from functions.disputes import accept, evidence, lapse
 from functions.ledger import roll_up
 from functions.outbox import relay
-from ivy.serve.declaration import Job
+from functions.refunds import create as create_refund
+from ivy.serve.declaration import Consumer, Job, Route
 from ivy.serve.schedules import JobError
 from tests import invariants
-from tests.driving import Account, LambdaContext, Platform, Reply
+from tests.driving import CONSUMERS, Account, LambdaContext, Platform, Reply
 from tests.faults import dying
 from tests.faults.dying import Fatal
 from tests.invariants import Acknowledged
 
 CHARGE = {"amount": 10_000, "currency": "USD", "payment_method": "tok_visa"}
+MONEY_ROUTES: tuple[Route, ...] = (
+    create_charge.handler, capture.handler, cancel.handler, create_refund.handler,
+    evidence.handler, accept.handler,
+)  # fmt: skip
+JOBS = (relay.handler, roll_up.handler, collect.handler, expire.handler, lapse.handler)
+NOBODYS = "0" * 32
+UNDECIDED = {"pending", "requires_action", "authorized"}
 MAX_TRIES = 30
 MAX_ROUNDS = 12
+BROKEN = 400
 
 
 class World:
@@ -47,11 +60,13 @@ class World:
         """Import, parse and read in this process what every fork would do again."""
         for account in self.accounts:
             self.platform.principal(account.secret_key)
-        refused, key = CHARGE | {"amount": 1}, self.accounts[0].secret_key
-        keyed = {"Idempotency-Key": "warm"}
-        self.platform.request(create.handler, refused, bearer=key, headers=keyed)
-        self.platform.hand_over(process.handler, "not a task")
-        for job in (relay.handler, roll_up.handler):
+        for route in MONEY_ROUTES:
+            path = {"id": f"ch_{NOBODYS}"} if "{id}" in route.path else {}
+            refused = self.platform.post(route, self.accounts[0], {"amount": 1}, **path)
+            assert refused.status >= BROKEN
+        for consumer in CONSUMERS:
+            self.platform.hand_over(consumer, "not a task")
+        for job in JOBS:
             self.platform.run(job)
 
     def arm(self, point: str) -> None:
@@ -73,47 +88,67 @@ class World:
 
     def send(self, key: str, body: Any = None, account: Account | None = None) -> Reply | None:
         """Send a charge once; None when the connection was lost."""
-        who = account or self.accounts[0]
-        answer = self.invoke(self.request(key, body, who))
-        return None if answer is None else self.note(who, key, answer)
+        return self._send(create_charge.handler, key, body or CHARGE, account)
 
-    def request(self, key: str, body: Any, who: Account) -> Callable[[], dict[str, Any]]:
+    def _send(
+        self, route: Route, key: str, body: Any, account: Account | None, **path: str
+    ) -> Reply | None:
+        who = account or self.accounts[0]
+        answer = self.invoke(self.request(key, body, who, route, **path))
+        if answer is None:
+            return None
+        return self.note(who, f"{route.name} {key}", answer, waits=bool(body.get("wait")))
+
+    def request(
+        self, key: str, body: Any, who: Account, route: Route = create_charge.handler, **path: str
+    ) -> Callable[[], dict[str, Any]]:
         """Return the work of one request; its answer can be passed between processes."""
 
         def work() -> dict[str, Any]:
-            given = self.platform.request(
-                create.handler,
-                body or CHARGE,
-                bearer=who.secret_key,
-                headers={"Idempotency-Key": key},
-            )
+            given = self.platform.post(route, who, body, key=key, **path)
             return asdict(given) | {"body": given.body.decode()}
 
         return work
 
-    def note(self, who: Account, key: str, answer: dict[str, Any]) -> Reply:
+    def note(self, who: Account, key: str, answer: dict[str, Any], *, waits: bool = False) -> Reply:
         """Remember what a client was told, to hold the gateway to it, and return it."""
         reply = Reply(**answer | {"body": answer["body"].encode()})
-        if reply.status == create.handler.status:
-            self.acknowledged.append(Acknowledged(who.merchant_id, key, reply.status, reply.body))
+        if reply.status < BROKEN or reply.code == "charge_declined":
+            provisional = waits and reply.json()["status"] in UNDECIDED
+            self.acknowledged.append(
+                Acknowledged(who.merchant_id, key, reply.status, reply.body, provisional)
+            )
         return reply
 
     def pay(self, key: str, body: Any = None, account: Account | None = None) -> Reply:
         """Send a charge until there is an answer that is not worth retrying."""
+        return self.post(create_charge.handler, key, body or CHARGE, account)
+
+    def post(
+        self,
+        route: Route,
+        key: str,
+        body: dict[str, Any] | None = None,
+        account: Account | None = None,
+        **path: str,
+    ) -> Reply:
+        """Send a request until there is an answer that is not worth retrying now."""
         for _ in range(MAX_TRIES):
-            reply = self.send(key, body, account)
-            if reply is not None and not (reply.status >= 400 and reply.json()["retryable"]):
+            reply = self._send(route, key, body or {}, account, **path)
+            if reply is not None and not _retried(reply):
                 return reply
             self.platform.pass_in_progress_window()
-        raise AssertionError(f"no answer to {key} in {MAX_TRIES} tries")
+        raise AssertionError(f"no answer to {key} in {MAX_TRIES} tries: {reply}")
 
     # -- the platform
 
     def deliver(self) -> int:
-        """Deliver one batch; a consumer that dies gets it again."""
-        handler = process.handler
+        """Deliver one batch of each queue; a consumer that dies gets it again."""
+        return sum([self._deliver(consumer) for consumer in CONSUMERS])
+
+    def _deliver(self, consumer: Consumer) -> int:
         return self.platform.deliver(
-            handler, lambda event: self.invoke(lambda: handler(event, LambdaContext()))
+            consumer, lambda event: self.invoke(partial(consumer, event, LambdaContext()))
         )
 
     def relay(self) -> None:
@@ -122,23 +157,57 @@ class World:
     def roll_up(self) -> None:
         self.run(roll_up.handler)
 
-    def run(self, job: Job) -> None:
-        """Run a job; one that fails is run again by its schedule."""
+    def hear(self) -> None:
+        """Hear what the acquirer did by itself, as often as it takes."""
+        for _ in range(MAX_TRIES):
+            if self.run(collect.handler) is not None:
+                return
+        raise AssertionError(f"nobody lived to hear the acquirer in {MAX_TRIES} tries")
+
+    def expire(self) -> None:
+        """Let the time of every authorisation pass that is there now."""
+        with self.platform.store.superuser() as connection:
+            connection.execute(
+                "UPDATE charges SET capture_before = now() WHERE status = 'authorized'"
+            )
+        self.run(expire.handler)
+
+    def lapse(self) -> None:
+        """Let the deadline of every dispute pass that is open now."""
+        with self.platform.store.superuser() as connection:
+            connection.execute("UPDATE disputes SET evidence_due_by = now()")
+        self.run(lapse.handler)
+
+    def run(self, job: Job) -> Any:
+        """Run a job and return its report; None when it failed, or died."""
         with contextlib.suppress(JobError):
-            self.invoke(lambda: self.platform.run(job))
+            return self.invoke(lambda: self.platform.run(job))
+        return None
+
+    def lose_messages(self) -> None:
+        for queue in self.platform.queues:
+            self.platform.lose_messages(queue)
 
     def drain(self) -> None:
-        """Let queues and schedules run until nothing is owed any more."""
-        for _ in range(MAX_ROUNDS):
+        """Let queues and schedules run until nothing is owed any more, or all of it rests."""
+        for turn in range(MAX_ROUNDS):
             while self.deliver():
                 pass
+            self.hear()
             self.roll_up()
-            with self.platform.store.superuser() as connection:
-                owed = connection.execute("SELECT count(*) FROM outbox").fetchone()
-            if owed == (0,):
+            if turn > 0 and not self._owed():
                 return
             self.platform.make_overdue()
             self.relay()
+
+    def _owed(self) -> int:
+        """Return how much is promised and does not rest until a later time."""
+        with self.platform.store.superuser() as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM outbox WHERE expected_at < now() + interval '330 seconds'"
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
 
     # -- the verdict
 
@@ -150,11 +219,15 @@ class World:
     def broken_when_drained(self, poison: Iterable[str] = ()) -> dict[str, list[str]]:
         """Return what is wrong once everything that was owed should have been done."""
         found = self.broken()
+        queued = [body for queue in self.platform.queues for body in self.platform.messages(queue)]
         with self.platform.store.superuser() as connection:
-            left = invariants.i12_nothing_is_left_over(
-                connection, self.platform.messages(), self.platform.messages(dead=True), poison
-            )
+            left = invariants.i12_nothing_is_left_over(connection, queued, self.dead(), poison)
         return found | ({"i12_nothing_is_left_over": left} if left else {})
+
+    def dead(self) -> list[str]:
+        """Return the messages that nobody could work on."""
+        queues = self.platform.queues
+        return [body for queue in queues for body in self.platform.messages(queue, dead=True)]
 
     def charges(self) -> int:
         """Return how many charges there are."""
@@ -162,3 +235,10 @@ class World:
             row = connection.execute("SELECT count(*) FROM charges").fetchone()
         assert row is not None
         return int(row[0])
+
+
+def _retried(reply: Reply) -> bool:
+    """Whether a client sends a request again at once; what is under way takes longer."""
+    if reply.status < BROKEN:
+        return False
+    return bool(reply.json()["retryable"]) and reply.code != "operation_in_progress"

@@ -1,0 +1,141 @@
+"""Stories of a charge's life, each from a request to the books, told so that any of it may die.
+
+A story sends everything until it is answered and lets time pass where something waits for it; its
+end is the same whoever died on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from functions.charges import cancel, capture
+from functions.charges import get as get_charge
+from functions.disputes import accept, evidence
+from functions.disputes import get as get_dispute
+from functions.disputes import list as list_disputes
+from functions.refunds import create as create_refund
+from functions.refunds import get as get_refund
+from tests.faults.world import CHARGE, World
+
+Story = Callable[[World, str], None]
+
+
+def payment(world: World, key: str) -> None:
+    """A refused request, a charge, its replay, and a decline that its client waits for."""
+    refused = world.pay(key, CHARGE | {"amount": 1})
+    first = world.pay(key)
+    again = world.pay(key)
+    waits = CHARGE | {"payment_method": "tok_declined", "wait": True}
+    pending = world.pay(f"{key} other", waits)
+    world.platform.make_overdue()
+    world.relay()
+    world.drain()
+    declined = world.pay(f"{key} other", waits)
+    assert (refused.status, first.status, pending.status, declined.status) == (422, 201, 201, 402)
+    assert (again.body, again.status, again.replayed) == (first.body, first.status, True)
+    assert _status(world, first.json()["id"]) == "succeeded"
+    assert declined.json()["charge"] == pending.json()["id"]
+
+
+def holds(world: World, key: str) -> None:
+    """One authorisation is captured in part, one canceled, one forgotten until it expires."""
+    held = [world.pay(f"{key} {n}", CHARGE | {"capture": False}).json()["id"] for n in range(3)]
+    world.drain()
+    captured = world.post(capture.handler, f"{key} capture", {"amount": 4_000}, id=held[0])
+    canceled = world.post(cancel.handler, f"{key} cancel", id=held[1])
+    world.drain()
+    world.expire()
+    world.drain()
+    assert (captured.status, canceled.status) == (200, 200)
+    assert [_status(world, each) for each in held] == ["succeeded", "canceled", "expired"]
+    assert _charge(world, held[0])["amount_captured"] == 4_000
+
+
+def refunds(world: World, key: str) -> None:
+    """A part goes back, another part cannot; a refund of what is undecided waits for it."""
+    good, bad = (
+        world.pay(f"{key} {token}", CHARGE | {"payment_method": token}).json()["id"]
+        for token in ("tok_visa", "tok_refund_fails")
+    )
+    early = world.post(create_refund.handler, f"{key} early", {"charge": good, "amount": 1_000})
+    world.drain()
+    made = [
+        world.post(create_refund.handler, f"{key} of {of}", {"charge": of, "amount": 3_000})
+        for of in (good, bad)
+    ]
+    world.drain()
+    found = [
+        world.platform.read(get_refund.handler, world.accounts[0], id=reply.json()["id"])
+        for reply in (early, *made)
+    ]
+    assert [each["status"] for each in found] == ["succeeded", "succeeded", "failed"]
+    assert _charge(world, good)["amount_refunded"] == 4_000
+    assert _charge(world, bad)["amount_refunded"] == 0
+
+
+def disputes(world: World, key: str) -> None:
+    """One dispute is won, one given up, one forgotten until its day has passed."""
+    ways = ("won", "given up", "lapsed")
+    charges = {
+        way: world.pay(f"{key} {way}", CHARGE | {"payment_method": "tok_dispute"}).json()["id"]
+        for way in ways
+    }
+    world.drain()
+    opened = {way: _dispute_of(world, charges[way]) for way in ways}
+    said = {"text": "winning_evidence", "submit": True}
+    world.post(evidence.handler, f"{key} evidence", said, id=opened["won"])
+    world.post(accept.handler, f"{key} accept", id=opened["given up"])
+    world.lapse()
+    world.drain()
+    world.platform.pass_time(minutes=2)
+    world.drain()
+    world.hear()  # what is told twice, after a death, changes nothing
+    ada = world.accounts[0]
+    found = [world.platform.read(get_dispute.handler, ada, id=each) for each in opened.values()]
+    assert [each["status"] for each in found] == ["won", "lost", "lost"]
+
+
+def bank_debits(world: World, key: str) -> None:
+    """One succeeds after days; one that had comes back later."""
+    good, back = (
+        world.pay(f"{key} {token}", CHARGE | {"payment_method": token}).json()["id"]
+        for token in ("tok_ach", "tok_ach_r01")
+    )
+    world.drain()
+    assert {_status(world, each) for each in (good, back)} == {"pending"}
+    for _ in range(2):
+        world.platform.pass_time(days=6)
+        world.drain()
+    assert (_status(world, good), _status(world, back)) == ("succeeded", "failed")
+    assert _charge(world, back)["decline_code"] == "R01"
+
+
+_BY_POINT: dict[str, Story] = {
+    "charge.cancel": holds,
+    "charge.capture": holds,
+    "dispute": disputes,
+    "notice": disputes,
+    "refund": refunds,
+}
+
+
+def passing(point: str) -> Story:
+    """Return the story that passes a point: how its name begins says which."""
+    told = [story for prefix, story in _BY_POINT.items() if point.startswith(f"{prefix}.")]
+    return told[0] if told else payment
+
+
+def _charge(world: World, charge: str) -> Any:
+    return world.platform.read(get_charge.handler, world.accounts[0], id=charge)
+
+
+def _status(world: World, charge: str) -> str:
+    return str(_charge(world, charge)["status"])
+
+
+def _dispute_of(world: World, charge: str) -> str:
+    ada, query = world.accounts[0], {"charge": charge}
+    found = world.platform.request(list_disputes.handler, bearer=ada.secret_key, query=query)
+    (dispute,) = found.json()["data"]
+    return str(dispute["id"])
