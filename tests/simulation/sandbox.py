@@ -176,6 +176,12 @@ class Sandbox:
         self.platform.enter(collect.handler.needs)
         challenges.answer(charge.replace("ch_", "sim_"), approve=approve)
 
+    def settle(self, charge: str) -> None:
+        """Mark a charge as settlement will: from now on its money would be in available."""
+        self.connection.execute(
+            "UPDATE charges SET settlement = uuidv7() WHERE id = %s", (charge.partition("_")[2],)
+        )
+
     def payments(self) -> dict[str, Any]:
         """Return what the acquirer knows of each charge, by its name."""
         return self.pocket.acquirer.payments()

@@ -367,8 +367,8 @@ class Story:
                 rows,
             )
 
-    def broken(self) -> dict[str, list[str]]:
-        """Ask every invariant."""
+    def look(self) -> None:
+        """Hold everything against every invariant."""
         acknowledged = [
             Acknowledged(
                 self.sandbox.accounts[sent.who].merchant_id,
@@ -379,4 +379,5 @@ class Story:
             )
             for sent in self.sent
         ]
-        return invariants.broken(self.sandbox.connection, acknowledged)
+        broken = invariants.broken(self.sandbox.connection, acknowledged)
+        assert not broken, broken

@@ -451,6 +451,8 @@ _WORK = """
 _EXPIRED = """
     SELECT merchant_id, livemode, id FROM charges
     WHERE status = 'authorized' AND capture_before <= now()
+      AND NOT EXISTS (SELECT FROM outbox WHERE subject = charges.id)
+    ORDER BY capture_before
 """
 
 _INSIDE = "SELECT connector, settlement IS NOT NULL AS settled FROM charges WHERE id = %(id)s"

@@ -204,6 +204,8 @@ _DISPUTED = """
 _LAPSED = """
     SELECT merchant_id, livemode, id FROM disputes
     WHERE status = 'needs_response' AND evidence_due_by <= now()
+      AND NOT EXISTS (SELECT FROM outbox WHERE subject = disputes.id)
+    ORDER BY evidence_due_by
 """
 
 _WORK = """
