@@ -185,18 +185,19 @@ class Races:
     def to_spend_the_same_money(self) -> None:
         """Refunds of one charge and of others of the same merchant, against funds and overdraft."""
         charges = [self.shop.charge() for _ in range(2)]
+        for _ in range(self.chance.choice((0, 2))):  # what disputes took is missing now
+            self.shop.disputed()
         before = self.funds()
-        amounts = (3_000, 5_000, 9_000, 10_000)
         moves = [
-            self.refund(self.chance.choice(charges), self.chance.choice(amounts))
-            for _ in range(RACERS)
+            self.refund(charge, self.chance.choice((3_000, 5_000, 9_000, 10_000)))
+            for charge in charges * (RACERS // len(charges))
         ]
         accepted = [r.reply.json() for r in self.accepted(self.race(*moves), "refund") if r.reply]
         for charge in charges:
             total = sum(each["amount"] for each in accepted if each["charge"] == charge)
             assert total <= AMOUNT
         spent = sum(e["amount"] for e in accepted if e["pending_reason"] == "processing")
-        assert before - spent >= -self.overdraft()
+        assert not spent or before - spent >= -self.overdraft()
         for each in accepted:
             if each["pending_reason"] == "insufficient_funds":
                 assert before - spent - each["amount"] < -self.overdraft()
