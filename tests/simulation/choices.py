@@ -40,7 +40,7 @@ PLANS: list[list[dict[str, Any]]] = [
         },
     ],
 ]
-"""What the two merchants pay: the newest version counts."""
+"""What the two merchants pay, by version: a plan begins with its first."""
 
 OVERDRAFT_CENTS = (0, 2000)
 TOKENS = (
@@ -86,6 +86,6 @@ NETWORK = st.lists(st.sampled_from(("ok", "lose_request", "lose_answer")), max_s
 EVIDENCE = st.sampled_from(("winning_evidence", "a letter"))
 ALWAYS = {
     "charge": 4, "wait": 2, "balance": 1, "transactions": 1, "listing": 1, "get": 1,
-    "relay": 2, "collect": 1, "roll_up": 1,
+    "relay": 2, "collect": 1, "roll_up": 1, "reprice": 1,
 }  # fmt: skip
 """What can happen at any time, and how often it should."""

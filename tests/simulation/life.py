@@ -75,7 +75,7 @@ class Life(RuleBasedStateMachine):
         self.sandbox.reset(beginning)
         self.ends_well = ends_well
         merchants = [
-            Merchant(account.merchant_id, plan, overdraft)
+            Merchant(account.merchant_id, plan[:1], overdraft)
             for account, plan, overdraft in zip(
                 self.sandbox.accounts, PLANS, OVERDRAFT_CENTS, strict=True
             )
@@ -327,6 +327,14 @@ class Life(RuleBasedStateMachine):
 
     def lapse(self) -> None:
         self.story.owe(lapse.handler, self.model.lapse())
+
+    def reprice(self) -> None:
+        """A plan gets its next version; charges made before keep theirs."""
+        who = self.draw(WHO)
+        plan = self.model.merchants[self.number(who)].plan
+        if len(plan) < len(PLANS[who]):
+            plan.append(PLANS[who][len(plan)])
+            self.sandbox.reprice(self.sandbox.accounts[who], len(plan), plan[-1])
 
     def roll_up(self) -> None:
         self.sandbox.run(roll_up.handler)

@@ -110,17 +110,19 @@ class Sandbox:
         self.operations = 0
         """Requests, messages and runs of jobs so far."""
 
-    def price(self, account: Account, terms: list[dict[str, Any]], overdraft_cents: int) -> None:
-        """Give a merchant a plan of its own, of these versions, and an overdraft."""
-        plan = f"plan_{account.merchant_id}"
-        for version, each in enumerate(terms, 1):
-            self.connection.execute(
-                "INSERT INTO fee_plans (code, version, terms) VALUES (%s, %s, %s)",
-                (plan, version, json.dumps(each)),
-            )
+    def price(self, account: Account, terms: dict[str, Any], overdraft_cents: int) -> None:
+        """Give a merchant an overdraft, and a plan of its own that begins with these terms."""
+        self.reprice(account, 1, terms)
         self.connection.execute(
             "UPDATE merchants SET fee_plan = %s, overdraft_cents = %s WHERE id = %s",
-            (plan, overdraft_cents, account.merchant_id),
+            (f"plan_{account.merchant_id}", overdraft_cents, account.merchant_id),
+        )
+
+    def reprice(self, account: Account, version: int, terms: dict[str, Any]) -> None:
+        """Add a version to a merchant's plan; it is gone after the next reset."""
+        self.connection.execute(
+            "INSERT INTO fee_plans (code, version, terms) VALUES (%s, %s, %s)",
+            (f"plan_{account.merchant_id}", version, json.dumps(terms)),
         )
 
     # -- invoking
@@ -286,5 +288,6 @@ _RESET = """
     SET session_replication_role = replica;
     TRUNCATE charges, refunds, disputes, attempts, events, outbox, journal, idempotency_keys;
     UPDATE accounts SET balance = 0;
+    DELETE FROM fee_plans WHERE code LIKE 'plan%' AND version > 1;
     SET session_replication_role = origin;
 """

@@ -72,7 +72,7 @@ def _tell_stories(cloud: Cloud, store: Store, wanted: int, seed: int, pipe: Conn
     try:
         with pytest.MonkeyPatch.context() as patch, sandbox(cloud, store, patch) as here:
             for account, plan, cents in zip(here.accounts, PLANS, OVERDRAFT_CENTS, strict=True):
-                here.price(account, plan, cents)
+                here.price(account, plan[0], cents)
             Life.sandbox, Life.holidays = here, here.holidays()
             while here.operations < wanted:
                 _tell(seed, wanted - here.operations)
