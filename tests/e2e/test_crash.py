@@ -34,7 +34,9 @@ class Run:
     """What the clients know: keys sent, and the charge that each key was acknowledged with."""
 
     acknowledged: dict[str, str] = field(default_factory=dict)
-    unanswered: list[str] = field(default_factory=list)
+    unanswered: dict[str, str] = field(default_factory=dict)
+    """Why there is no charge to a key."""
+
     enough: threading.Event = field(default_factory=threading.Event)
 
     def send(self, stack: Stack, key: str) -> None:
@@ -43,13 +45,13 @@ class Run:
                 f"{stack.api}/charges",
                 json={"amount": 1000, "currency": "USD", "payment_method": "tok_visa"},
                 headers={"Authorization": f"Bearer {stack.key}", "Idempotency-Key": key},
-                timeout=20,
+                timeout=60,  # the first burst after a start waits for its workers
             )
-        except httpx.HTTPError:
-            self.unanswered.append(key)
+        except httpx.HTTPError as error:
+            self.unanswered[key] = repr(error)
             return
         if answer.status_code != 201:
-            self.unanswered.append(key)
+            self.unanswered[key] = answer.text
             return
         self.acknowledged[key] = answer.json()["id"]
         if len(self.acknowledged) >= KILL_AFTER:
