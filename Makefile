@@ -68,7 +68,10 @@ clean: ## Stop the stack; remove its data, the builds and .venv
 
 # What receivers verify webhooks with in JavaScript: tests let it judge every delivery.
 $(LIBRARIES): tests/javascript/package-lock.json tests/javascript/package.json | $(READY)
-	@$(BIN)/npm ci --silent --prefix tests/javascript && touch $@
+	@for try in 1 2 3; do \
+		$(BIN)/npm ci --loglevel=error --fetch-retries=5 --prefix tests/javascript && touch $@ && exit 0; \
+		echo "  npm could not install tests/javascript (try $$try of 3)"; \
+	done; echo "→ Is the npm registry reachable? $(BIN)/npm ping"; exit 1
 
 # One environment, made from hashed locks; made again only when a lock changes.
 $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml
