@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 JOB_RETRIES = 2
 JOB_AGE = Duration.hours(1)
-CONSUMER_CONCURRENCY = 20
-"""Environments one queue may start: a backlog must not take every connection of the database."""
-
 CONSUME_ACTIONS = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 
 
@@ -64,7 +61,7 @@ class WorkersStack(Stack):
             target=made,
             event_source_arn=queue.queue_arn,
             batch_size=consumer.batch_size,
-            max_concurrency=CONSUMER_CONCURRENCY,
+            max_concurrency=consumer.max_concurrency,
             report_batch_item_failures=True,
         )
 

@@ -18,7 +18,11 @@ from functions.api_keys import create as create_api_key
 from functions.charges import process as process_charge
 from functions.connectors import collect
 from functions.disputes import process as process_dispute
+from functions.events import publish as publish_events
+from functions.events import sweep as sweep_events
 from functions.refunds import process as process_refund
+from functions.webhooks import deliver as deliver_webhook
+from functions.webhooks import record as record_delivery
 from ivy import ids
 from ivy.serve.declaration import Consumer, Job, Route
 from tests.cloud import REGION, Cloud
@@ -27,6 +31,7 @@ from tests.environment import Environment
 if TYPE_CHECKING:
     from tests.conftest import Store
 
+PUBLISHERS = (publish_events.handler, deliver_webhook.handler, record_delivery.handler)
 CONSUMERS = (process_charge.handler, process_refund.handler, process_dispute.handler)
 PASSWORD = "four words nobody guesses"
 _METHOD_ARN = f"arn:aws:execute-api:{REGION}:000000000000:ivy/api/GET/v1/me"
@@ -186,6 +191,12 @@ class Platform(Environment):
         """Hear what the acquirers did by themselves, and let what follows from it be done."""
         report = self.run(collect.handler)
         self.drain()
+        return report
+
+    def publish(self) -> dict[str, Any]:
+        """Publish as the schedule does, deliver webhooks, and record what came of them."""
+        report = self.run(sweep_events.handler)
+        self.drain(*PUBLISHERS)
         return report
 
     def messages(self, queue: str = "charges", *, dead: bool = False) -> list[str]:

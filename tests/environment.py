@@ -25,7 +25,7 @@ from tests.cloud import ACQUIRER, CONNECTOR, REGION, Cloud
 if TYPE_CHECKING:
     from tests.conftest import Store
 
-QUEUES = ("charges", "refunds", "disputes", "webhooks", "delivery_results")
+QUEUES = ("charges", "refunds", "disputes", "events", "webhooks", "delivery_results")
 WEBHOOK_SECRETS = "-webhook-secrets"
 
 

@@ -11,7 +11,7 @@ from ivy.serve import job
 from ivy.settings import settings
 
 
-@job("rate(1 minute)", uses=(Need.DATABASE, Need.CONNECTORS))
+@job("rate(1 minute)", uses=(Need.DATABASE, Need.CONNECTORS, Need.EVENTS_QUEUE))
 def handler(database: Database) -> dict[str, Any]:
     """Record each notice in a transaction of its own, then acknowledge it."""
     heard = recorded = 0

@@ -8,7 +8,7 @@ from ivy.outbox import Task
 from ivy.serve import consumer
 
 
-@consumer("refunds", uses=(Need.DATABASE, Need.CONNECTORS))
+@consumer("refunds", uses=(Need.DATABASE, Need.CONNECTORS, Need.EVENTS_QUEUE))
 def handler(task: Task, database: Database) -> None:
     """Take one step. The acquirer is asked between two transactions, never inside one."""
     with database.transaction(task.tenant) as tx:

@@ -43,7 +43,16 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *inserting("created_at", "evidence_due_by", "reason", "connector", "reference"),
             *updating("status", "version", "evidence", "submitted_at"),
         },
-        "events": {"INSERT"},
+        "deliveries": {
+            *inserting("merchant_id", "livemode", "id", "endpoint_id", "event_id", "sequence"),
+            *inserting("created_at", "next_attempt_at"),
+            *updating("status", "attempts", "next_attempt_at", "failure_reason"),
+        },
+        "delivery_attempts": {"INSERT"},
+        "events": inserting(
+            *("merchant_id", "livemode", "id", "object_id", "version", "type", "data"),
+            *("ledger_transaction", "created_at"),
+        ),
         "idempotency_keys": {"INSERT", *updating("body", "status", "provisional")},
         "journal": inserting(
             *("a1", "v1", "a2", "v2", "a3", "v3", "a4", "v4", "id", "source", "owner"),
@@ -60,10 +69,25 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *updating("status", "version", "pending_reason", "fee_returned"),
             *updating("ledger_transaction", "failure_code", "reference"),
         },
+        "webhook_endpoints": {
+            *inserting("merchant_id", "livemode", "id", "created_at", "url", "description"),
+            *inserting("events", "ordered", "api_version"),
+            *updating("url", "description", "events", "ordered", "status", "disabled_reason"),
+            *updating("disabled_at", "version", "allowance", "failures", "failing_since"),
+            *updating("warned_percent", "warned_at", "resting_until"),
+        },
         "users": inserting("id", "email", "password_hash", "created_at"),
     },
     "ivy_jobs": {
         "accounts": {"INSERT", "UPDATE"},
+        "deliveries": {
+            *inserting("merchant_id", "livemode", "id", "endpoint_id", "event_id", "sequence"),
+            *inserting("created_at", "next_attempt_at"),
+            *updating("status", "next_attempt_at"),
+            "DELETE",
+        },
+        "event_numbers": {"INSERT"},
+        "event_watermark": updating("watermark"),
         "idempotency_keys": {"DELETE"},
         "outbox": {"INSERT", *updating("next_send_at", "sends")},
         "rollup": updating("watermark"),

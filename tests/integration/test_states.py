@@ -57,7 +57,7 @@ def test_the_database_has_the_same_table(root: psycopg.Connection[Any]) -> None:
 def test_no_way_is_listed_twice_and_every_event_and_posting_belongs_to_one() -> None:
     ways = [(each.kind, each.before, each.after) for each in TRANSITIONS]
     assert len(set(ways)) == len(ways)
-    assert {each.event for each in TRANSITIONS} == set(events.EventType.__args__)  # type: ignore[attr-defined]  # what a Literal is made of
+    assert {each.event for each in TRANSITIONS} == set(events.MoneyEventType.__args__)  # type: ignore[attr-defined]  # what a Literal is made of
     assert {each.posting for each in TRANSITIONS} == {None, *PostingKind}
 
 

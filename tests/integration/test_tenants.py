@@ -17,8 +17,8 @@ from tests.conftest import Store
 from tests.driving import Account
 
 SHARED = {
-    "bank_holidays", "chart", "currencies", "fee_plans", "migrations", "posting_kinds", "rollup",
-    "transitions",
+    "bank_holidays", "chart", "currencies", "event_watermark", "fee_plans", "migrations",
+    "posting_kinds", "rollup", "transitions",
 }  # fmt: skip
 """Tables that hold nobody's rows."""
 
@@ -92,6 +92,27 @@ def fill(root: psycopg.Connection[Any], tenant: Tenant) -> None:
     root.execute(
         "INSERT INTO idempotency_keys (merchant_id, livemode, scope, fingerprint)"
         " VALUES (%(m)s, %(live)s, sha256('a'), sha256('b'))",
+        row,
+    )
+    root.execute(
+        "INSERT INTO event_numbers (merchant_id, livemode, sequence, event_id)"
+        " VALUES (%(m)s, %(live)s, 1, %(l)s)",
+        row,
+    )
+    root.execute(
+        "INSERT INTO webhook_endpoints (merchant_id, livemode, id, created_at, url, events,"
+        " api_version) VALUES (%(m)s, %(live)s, %(c)s, now(), 'https://example.com', '{*}', 'v')",
+        row,
+    )
+    root.execute(
+        "INSERT INTO deliveries (merchant_id, livemode, id, endpoint_id, event_id, sequence,"
+        " created_at, next_attempt_at) VALUES (%(m)s, %(live)s, %(c)s, %(c)s, %(l)s, 1, now(),"
+        " now())",
+        row,
+    )
+    root.execute(
+        "INSERT INTO delivery_attempts (merchant_id, livemode, delivery_id, number, at, outcome,"
+        " milliseconds) VALUES (%(m)s, %(live)s, %(c)s, 1, now(), 'delivered', 1)",
         row,
     )
     number = tenant.merchant_id * 10_000_000 + 840_0_210 + tenant.livemode * 1_000
@@ -218,6 +239,14 @@ INSERTS = {
     " 'charges', gen_random_uuid(), 'authorize', '', now(), now(), now())",
     "idempotency_keys": "INSERT INTO idempotency_keys (merchant_id, livemode, scope, fingerprint)"
     " VALUES (%(m)s, %(live)s, sha256('x'), sha256('y'))",
+    "webhook_endpoints": "INSERT INTO webhook_endpoints (merchant_id, livemode, id, created_at,"
+    " url, events, api_version) VALUES (%(m)s, %(live)s, gen_random_uuid(), now(),"
+    " 'https://example.com', '{*}', 'v')",
+    "deliveries": "INSERT INTO deliveries (merchant_id, livemode, id, endpoint_id, event_id,"
+    " sequence, created_at, next_attempt_at) VALUES (%(m)s, %(live)s, gen_random_uuid(), %(c)s,"
+    " gen_random_uuid(), 2, now(), now())",
+    "delivery_attempts": "INSERT INTO delivery_attempts (merchant_id, livemode, delivery_id, number,"
+    " at, outcome, milliseconds) VALUES (%(m)s, %(live)s, %(c)s, 2, now(), 'delivered', 1)",
     "accounts": "INSERT INTO accounts (number) VALUES"
     " (%(m)s::bigint * 10000000 + 9780220 + 1000 * %(live)s::boolean::integer)",
 }

@@ -101,7 +101,7 @@ def i7_each_change_has_one_event(connection: Connection) -> list[str]:
         HAVING NOT (count(events.id) = objects.version
             AND count(DISTINCT events.version) = objects.version
             AND max(events.version) = objects.version
-            AND bool_or(events.version = objects.version AND data @> shown))
+            AND bool_or(events.version = objects.version AND data::jsonb @> shown))
         UNION ALL
         SELECT 'event without its object', events.id, type, events.version, null, null
         FROM events LEFT JOIN objects ON objects.id = object_id

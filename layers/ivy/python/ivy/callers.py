@@ -24,6 +24,9 @@ class Scope(StrEnum):
     DISPUTES_WRITE = "disputes:write"
     BALANCE_READ = "balance:read"
     LEDGER_READ = "ledger:read"
+    EVENTS_READ = "events:read"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
     API_KEYS_READ = "api_keys:read"
     API_KEYS_WRITE = "api_keys:write"
 

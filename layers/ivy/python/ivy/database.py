@@ -44,6 +44,8 @@ class Transaction:
         self._connection = connection
         self.after_commit: list[Any] = []
         """Messages to send once the transaction is durable; whoever opened it does so."""
+        self.to_publish = False
+        """Whether it leaves events or deliveries that should be on their way once it is durable."""
 
     def present(self, credential: str) -> None:
         """Show, for the rest of the transaction, the rows that a credential identifies."""
@@ -85,6 +87,8 @@ class Database:
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
         self._connection: psycopg.Connection[Any] | None = None
+        self.to_publish = False
+        """Whether something to publish has been committed that nobody was woken for."""
 
     @contextmanager
     def transaction(
@@ -114,6 +118,7 @@ class Database:
                 raise psycopg.errors.InFailedSqlTransaction(
                     "a statement failed and its error was passed over: nothing can be committed"
                 )
+        self.to_publish |= tx.to_publish
 
     def dedicated(self) -> psycopg.Connection[Any]:
         """Return a connection of its own in autocommit mode, for migrations; close it after."""

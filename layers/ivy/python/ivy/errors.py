@@ -130,6 +130,12 @@ class LiveModeLocked(Problem):
     code, status, title = "live_mode_locked", 403, "Live mode is not open yet"
 
 
+class TestModeOnly(Problem):
+    """This route exists in test mode only. Use a test key."""
+
+    code, status, title = "test_mode_only", 403, "Only in test mode"
+
+
 class ResourceMissing(Problem):
     """No such object for this merchant in this mode."""
 
@@ -187,6 +193,18 @@ class DisputeClosed(Problem):
     """The dispute takes no evidence and cannot be accepted any more."""
 
     code, status, title = "dispute_closed", 409, "The dispute is closed"
+
+
+class EndpointLimitReached(Problem):
+    """A merchant has at most 20 webhook endpoints in each mode. Delete one that is not needed."""
+
+    code, status, title = "endpoint_limit_reached", 409, "There are enough webhook endpoints"
+
+
+class EndpointNotEnabled(Problem):
+    """Nothing is sent to a webhook endpoint that is paused or disabled. Enable it first."""
+
+    code, status, title = "endpoint_not_enabled", 409, "The webhook endpoint is not enabled"
 
 
 class BodyTooLarge(Problem):

@@ -1,15 +1,34 @@
-"""Events: one row per change of state, written in the transaction of the change itself."""
+"""Events: one row per change of state, written in the transaction of the change itself.
+
+Afterwards ``number`` gives each its place in the stream of its merchant and mode: 1, 2, 3, … with
+no gap. An event is visible to merchants once it has its number.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, get_args
 from uuid import UUID
 
-from ivy import ids
-from ivy.database import Tenant, Transaction
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
-EventType = Literal[
+from ivy import errors, ids, observe, pages
+from ivy.aws import client
+from ivy.database import Database, Tenant, Transaction
+from ivy.models import API_VERSION, Object, Time, example
+from ivy.settings import settings
+
+NUMBER_LIMIT = 1000
+"""Events that one pass numbers, about: those of one transaction stay together."""
+
+MAX_BODY_BYTES = 20_000
+FREE_MEMBERS = ("metadata", "evidence", "description")
+"""What merchants can fill at will."""
+
+MoneyEventType = Literal[
     "charge.pending",
     "charge.requires_action",
     "charge.authorized",
@@ -31,6 +50,93 @@ EventType = Literal[
     "dispute.won",
     "dispute.lost",
 ]
+"""Each is a transition of ``ivy.states``."""
+
+EndpointEventType = Literal[
+    "webhook_endpoint.test",
+    "webhook_endpoint.warning",
+    "webhook_endpoint.disabled",
+    "webhook_endpoint.recovered",
+]
+EventType = MoneyEventType | EndpointEventType
+
+EVENT_TYPES: tuple[str, ...] = (*get_args(MoneyEventType), *get_args(EndpointEventType))
+
+EVERY_TYPE = "*"
+
+
+def _known_pattern(text: str) -> str:
+    """Return a filter of event types; refuse one that no event could ever match."""
+    if text in PATTERNS:
+        return text
+    raise PydanticCustomError(
+        "event_type", "must be an event type, all types of an object such as charge.*, or *"
+    )
+
+
+PATTERNS = frozenset(
+    {EVERY_TYPE, *EVENT_TYPES, *(f"{each.partition('.')[0]}.*" for each in EVENT_TYPES)}
+)
+TypePattern = Annotated[
+    str,
+    AfterValidator(_known_pattern),
+    Field(
+        description="An event type, all types of an object, or `*`.",
+        json_schema_extra={"enum": sorted(PATTERNS), "examples": ["charge.*"]},
+    ),
+]
+
+
+class Event(Object):
+    """A change of an object: ``data`` is the object as the change left it.
+
+    ``sequence`` counts the events of one merchant in one mode without gaps; ``data.version`` counts
+    the changes of one object. The schema of ``data`` follows from ``type``: see Webhooks.
+    """
+
+    model_config = example(
+        id="evt_019ab2c4d7127b3c8e55d02f8b1c4e6b",
+        object="event",
+        livemode=False,
+        created_at="2026-11-24T09:30:01.000Z",
+        type="charge.succeeded",
+        sequence=42,
+        api_version=API_VERSION,
+        data={"id": "ch_019ab2c4d5e67f8091a2b3c4d5e6f708", "object": "charge", "version": 2},
+    )
+
+    id: ids.EventId
+    object: Literal["event"] = "event"
+    livemode: bool
+    created_at: Time
+    type: str
+    sequence: int
+    api_version: str = API_VERSION
+    data: dict[str, Any]
+
+
+_WRITTEN_ID = re.compile("[a-z]+_([0-9a-f]{32})")
+
+
+def _any_id(text: str) -> str:
+    if _WRITTEN_ID.fullmatch(text):
+        return text
+    raise PydanticCustomError("id", "must be the id of an object, such as ch_019ab2c4…")
+
+
+class EventQuery(pages.Page):
+    """Which events to list: newest first, or forward from ``after_sequence``."""
+
+    after_sequence: Annotated[
+        int | None,
+        Field(ge=0, le=2**63 - 1, description="List forward: the events that follow this one."),
+    ] = None
+    type: TypePattern | None = None
+    object: Annotated[
+        str | None,
+        AfterValidator(lambda text: text and _any_id(text)),
+        Field(description="The id of an object: its history."),
+    ] = None
 
 
 class Announced(Protocol):
@@ -50,12 +156,16 @@ def record(
     data: Announced,
     at: datetime,
     ledger_transaction: UUID | None = None,
-) -> None:
-    """Write the event that announces a change, and name the posting that the change made.
+) -> UUID:
+    """Write the event that announces a change, and return its id.
+
+    ``ledger_transaction`` is the posting that the change made.
 
     The table accepts one event per version of an object, so a change cannot be announced twice
     and two changes cannot share an announcement. ``data`` is the object as the change left it.
     """
+    tx.to_publish = True
+    event_id = ids.new(at)
     tx.run(
         "INSERT INTO events (merchant_id, livemode, id, object_id, version, type, data,"
         " ledger_transaction, created_at)"
@@ -63,7 +173,7 @@ def record(
         " %(data)s, %(ledger_transaction)s, %(at)s)",
         merchant_id=tenant.merchant_id,
         livemode=tenant.livemode,
-        id=ids.new(at),
+        id=event_id,
         subject=subject,
         version=version,
         event=event,
@@ -71,3 +181,203 @@ def record(
         ledger_transaction=ledger_transaction,
         at=at,
     )
+    return event_id
+
+
+def wake(database: Database) -> None:
+    """Let what was committed since the last call be published now, not within a minute.
+
+    Never raises: the schedule publishes whatever nobody was woken for. A function that does not
+    declare the need leaves it to the schedule.
+    """
+    to_publish, database.to_publish = database.to_publish, False
+    url = settings().events_queue_url
+    if not to_publish or url is None:
+        return
+    try:
+        client("sqs").send_message(QueueUrl=url, MessageBody="{}")
+    except Exception:  # noqa: BLE001 - the events are committed; only the kick is lost
+        observe.failure("events.wake_failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """Events of one stream that have just got their numbers: all from ``first`` to ``last``."""
+
+    merchant_id: int
+    livemode: bool
+    first: int
+    last: int
+
+
+def number(tx: Transaction, limit: int = NUMBER_LIMIT) -> list[Numbered]:
+    """Number events of all streams and return which; runs as ``ivy_jobs``, one at a time.
+
+    Only transactions that nothing still running can precede are looked at, so no event is passed
+    over. The changes of one object keep their order: whoever changed it second saw the first
+    change committed, so where a change is numbered, those before it are too.
+
+    Raises:
+        RuntimeError: The server's transaction ids started again, as after a logical restore.
+    """
+    take_lane(tx)
+    found = tx.rows(Numbered, _NUMBER, limit=limit)
+    if tx.value(_AHEAD):
+        raise RuntimeError(
+            "the events' watermark is ahead of this server's transaction ids; if it was restored"
+            " from a dump, follow docs/decisions/event-order.md"
+        )
+    return found
+
+
+def take_lane(tx: Transaction) -> None:
+    """Wait until nobody else publishes, and let nobody until the transaction ends."""
+    tx.run("SELECT watermark FROM event_watermark FOR UPDATE")
+
+
+def waiting(tx: Transaction) -> bool:
+    """Say whether there are events without a number."""
+    return bool(tx.value("SELECT EXISTS (SELECT " + _FROM_UNNUMBERED + ")"))
+
+
+def oldest_waiting_seconds(tx: Transaction) -> float:
+    """Return for how long the oldest event has been without a number; 0 when none is."""
+    age: Any = tx.value("SELECT extract(epoch FROM now() - min(created_at)) " + _FROM_UNNUMBERED)
+    return max(float(age or 0), 0.0)
+
+
+def get(tx: Transaction, event_id: UUID) -> Event:
+    """Return one event of the transaction's tenant.
+
+    Raises:
+        ResourceMissing: This merchant has no such event in this mode.
+    """
+    found = tx.row(Event, _SELECT + " WHERE events.id = %(id)s", id=event_id)
+    if found is None:
+        raise errors.ResourceMissing(f"No event {ids.Prefix('evt').write(event_id)}.")
+    return found
+
+
+def page(tx: Transaction, query: EventQuery) -> pages.Listing[Event]:
+    """Return one page of events: newest first, or forward from ``after_sequence``."""
+    lowest, below = query.bounds()
+    forward = query.after_sequence is not None
+    found = tx.rows(
+        Event,
+        _SELECT + _MATCHING + (_FORWARD if forward else _BACKWARD),
+        lowest=lowest,
+        below=below,
+        after=query.after_sequence,
+        cursor=query.cursor,
+        type=query.type,
+        object=UUID(hex=query.object.partition("_")[2]) if query.object else None,
+        limit=query.limit,
+    )
+    return pages.listing(Event, found, query.limit)
+
+
+def notification(event: Event, api_version: str) -> str:
+    """Return what receivers of webhooks get of an event: always the same bytes, below 20 kB.
+
+    What does not fit goes without the members that merchants can fill at will; ``omitted`` names
+    them, and the object itself still has them.
+    """
+    written = _Notification(
+        id=event.id,
+        type=event.type,
+        timestamp=event.created_at,
+        sequence=event.sequence,
+        livemode=event.livemode,
+        api_version=api_version,
+        data=event.data,
+    )
+    text = written.model_dump_json(exclude_defaults=True)
+    if len(text.encode()) < MAX_BODY_BYTES:
+        return text
+    omitted = tuple(name for name in FREE_MEMBERS if event.data.get(name))
+    kept = {
+        name: ({} if isinstance(each, dict) else None) if name in omitted else each
+        for name, each in event.data.items()
+    }
+    return written.model_copy(update={"data": kept, "omitted": omitted}).model_dump_json()
+
+
+class _Notification(Object):
+    """The body of a webhook."""
+
+    id: ids.EventId
+    type: str
+    timestamp: Time
+    sequence: int
+    livemode: bool
+    api_version: str
+    data: dict[str, Any]
+    omitted: tuple[str, ...] = ()
+
+
+_FROM_UNNUMBERED = "FROM events WHERE xid >= (SELECT watermark FROM event_watermark)"
+
+_AHEAD = """
+    SELECT watermark > pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM event_watermark
+"""
+
+# The window of transactions; for each object in it, everything up to its last change in it that has
+# no number yet. A change made later can have begun earlier, so it may lie in an earlier window.
+_NUMBER = """
+    WITH bounds AS (
+        SELECT watermark AS since, least(
+            pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+            (SELECT xid + 1 FROM events WHERE xid >= watermark
+             ORDER BY xid OFFSET %(limit)s - 1 LIMIT 1)) AS until
+        FROM event_watermark
+    ), reached AS (
+        SELECT merchant_id, livemode, object_id, max(version) AS version
+        FROM events CROSS JOIN bounds
+        WHERE xid >= since AND xid < until
+        GROUP BY merchant_id, livemode, object_id
+    ), ready AS (
+        SELECT merchant_id, livemode, id, object_id, events.version, max(created_at) OVER (
+            PARTITION BY merchant_id, livemode, object_id ORDER BY events.version) AS moment
+        FROM events JOIN reached USING (merchant_id, livemode, object_id)
+        WHERE events.version <= reached.version
+          AND NOT EXISTS (SELECT FROM event_numbers WHERE event_id = id)
+    ), placed AS (
+        SELECT merchant_id, livemode, id, row_number() OVER (
+            PARTITION BY merchant_id, livemode ORDER BY moment, object_id, version) AS place
+        FROM ready
+    ), heads AS (
+        SELECT merchant_id, livemode, (
+            SELECT sequence FROM event_numbers
+            WHERE (merchant_id, livemode) = (streams.merchant_id, streams.livemode)
+            ORDER BY sequence DESC LIMIT 1) AS last
+        FROM (SELECT DISTINCT merchant_id, livemode FROM placed) AS streams
+    ), numbered AS (
+        INSERT INTO event_numbers (merchant_id, livemode, sequence, event_id)
+        SELECT merchant_id, livemode, coalesce(last, 0) + place, id
+        FROM placed JOIN heads USING (merchant_id, livemode)
+        RETURNING merchant_id, livemode, sequence
+    ), advanced AS (
+        UPDATE event_watermark SET watermark = greatest(watermark, until) FROM bounds
+    )
+    SELECT merchant_id, livemode, min(sequence) AS first, max(sequence) AS last
+    FROM numbered GROUP BY merchant_id, livemode
+"""
+
+_SELECT = """
+    SELECT events.id, events.livemode, created_at, type, sequence, data
+    FROM events JOIN event_numbers ON event_id = events.id
+"""
+
+_MATCHING = """
+    WHERE events.id >= %(lowest)s
+      AND (%(type)s::text IS NULL OR %(type)s IN ('*', type, split_part(type, '.', 1) || '.*'))
+      AND (%(object)s::uuid IS NULL OR object_id = %(object)s)
+"""
+
+_BACKWARD = " AND events.id < %(below)s ORDER BY events.id DESC LIMIT %(limit)s + 1"
+
+_FORWARD = """
+    AND sequence > greatest(%(after)s, (
+        SELECT sequence FROM event_numbers WHERE event_id = %(cursor)s))
+    ORDER BY sequence LIMIT %(limit)s + 1
+"""

@@ -4,7 +4,7 @@ import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ivy import money
+
+API_VERSION: Final = "2026-12-01"
+"""What ``Ivy-Version`` names: the contract that answers and events keep to."""
 
 METADATA_PAIRS = 50
 

@@ -35,6 +35,9 @@ class Need(StrEnum):
     DISPUTES_QUEUE = "disputes_queue"
     """Send to the queue that ``functions/disputes/process.py`` consumes."""
 
+    EVENTS_QUEUE = "events_queue"
+    """Wake ``functions/events/publish.py``, for functions whose events should not wait a minute."""
+
     WEBHOOKS_QUEUE = "webhooks_queue"
     """Send to the queue that ``functions/webhooks/deliver.py`` consumes."""
 

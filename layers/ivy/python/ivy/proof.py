@@ -21,9 +21,10 @@ LAWS = (
     objects.L9,
     journal.L10,
     accounts.L11,
+    objects.L12,
     objects.L14,
 )
-"""L6, L8, L12, L13 and L15 are about what does not exist yet."""
+"""L6, L8, L13 and L15 are about what does not exist yet, as are the chain and the roots of L12."""
 
 WITNESSES = 5
 """How many violations of a law are shown."""

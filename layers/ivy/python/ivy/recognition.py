@@ -105,6 +105,8 @@ _READ = frozenset(
         Scope.DISPUTES_READ,
         Scope.BALANCE_READ,
         Scope.LEDGER_READ,
+        Scope.EVENTS_READ,
+        Scope.WEBHOOKS_READ,
     }
 )
 _EVERYTHING = frozenset(str(scope) for scope in Scope)
@@ -118,12 +120,15 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
             Scope.CHARGES_WRITE,
             Scope.REFUNDS_WRITE,
             Scope.DISPUTES_WRITE,
+            Scope.WEBHOOKS_WRITE,
             Scope.API_KEYS_READ,
             Scope.API_KEYS_WRITE,
         }
     ),
     "finance": frozenset({*_READ, Scope.REFUNDS_WRITE, Scope.DISPUTES_WRITE}),
-    "support": frozenset({Scope.CHARGES_READ, Scope.REFUNDS_READ, Scope.DISPUTES_READ}),
+    "support": frozenset(
+        {Scope.CHARGES_READ, Scope.REFUNDS_READ, Scope.DISPUTES_READ, Scope.EVENTS_READ}
+    ),
     "auditor": frozenset({*_READ, Scope.API_KEYS_READ}),
 }
 """What a person may do at a merchant, by role."""

@@ -23,6 +23,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from ivy import card_numbers, egress, observe
+from ivy.aws import client
 from ivy.settings import settings
 from ivy.webhook_messages import Attempted, Delivery
 from ivy.wire import Answer, FailedError, Wire
@@ -73,6 +74,18 @@ def send(delivery: Delivery, secrets: Sequence[str], wire: Wire | None = None) -
             retry_after_seconds(answer.retry_after, at) if status in _RESTING else None
         ),
         gone=status == HTTPStatus.GONE,
+    )
+
+
+def report(attempted: Attempted) -> None:
+    """Tell those who decide on deliveries what came of an attempt.
+
+    Raises:
+        Exception: The queue did not take it. The attempt is then made again: better than no word.
+    """
+    client("sqs").send_message(
+        QueueUrl=settings().required("delivery_results_queue_url"),
+        MessageBody=attempted.model_dump_json(),
     )
 
 

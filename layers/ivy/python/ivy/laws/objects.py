@@ -84,7 +84,7 @@ L14 = Law(
     told AS (
         SELECT id, merchant_id, livemode, object_id, version, type, ledger_transaction,
                data->>'status' || coalesce('(' || (data->>'pending_reason') || ')', '') AS state
-        FROM events),
+        FROM events WHERE NOT starts_with(type, 'webhook_endpoint.')), -- moves no money
     steps AS (
         SELECT told.*, coalesce(lag(state) OVER history, '') AS before,
                coalesce(lag(version) OVER history, 0) AS version_before,
@@ -123,7 +123,7 @@ L14 = Law(
     FROM objects
     FULL JOIN (
         SELECT merchant_id, livemode, object_id, max(version) AS version
-        FROM events GROUP BY 1, 2, 3) AS announced
+        FROM told GROUP BY 1, 2, 3) AS announced
         ON (objects.merchant_id, objects.livemode, objects.id)
             = (announced.merchant_id, announced.livemode, object_id)
     UNION ALL
@@ -131,5 +131,40 @@ L14 = Law(
         concat('ltx_', replace(postings.id::text, '-', ''), ' has ', count(events.id), ' events')
     END
     FROM postings LEFT JOIN events ON ledger_transaction = postings.id GROUP BY postings.id
+    """,
+)
+
+L12 = Law(
+    "L12",
+    "The events of each merchant and mode are numbered 1, 2, 3, … without gaps and in the order of"
+    " each object's versions; each event that is old enough has its number.",
+    """
+    WITH counted AS (
+        SELECT merchant_id, livemode, count(*) AS numbers, max(sequence) AS last
+        FROM event_numbers GROUP BY merchant_id, livemode),
+    placed AS (
+        SELECT events.id, events.xid, sequence, lag(sequence) OVER (
+            PARTITION BY events.merchant_id, events.livemode, object_id ORDER BY version) AS before,
+            (event_numbers.merchant_id, event_numbers.livemode)
+                <> (events.merchant_id, events.livemode) AS astray
+        FROM events LEFT JOIN event_numbers ON event_id = events.id)
+    SELECT CASE WHEN numbers <> last THEN
+        concat('merchant ', merchant_id, CASE WHEN livemode THEN ', live' ELSE ', test' END,
+               ' mode, has ', numbers, ' numbered events, the last of them number ', last)
+    END
+    FROM counted
+    UNION ALL
+    SELECT 'evt_' || replace(id::text, '-', '') || CASE
+        WHEN sequence IS NULL AND xid < watermark THEN ' has no number'
+        WHEN astray THEN ' has a number of another stream'
+        WHEN sequence <= before THEN
+            concat(' is number ', sequence, ', after its object''s later number ', before)
+    END
+    FROM placed CROSS JOIN event_watermark
+    UNION ALL
+    SELECT CASE WHEN events.id IS NULL THEN
+        concat('number ', sequence, ' of merchant ', event_numbers.merchant_id, ' is no event''s')
+    END
+    FROM event_numbers LEFT JOIN events ON events.id = event_id
     """,
 )

@@ -13,7 +13,7 @@ from ivy.database import Transaction, database
 from ivy.errors import Problem
 from ivy.serve import problems
 from ivy.serve.declaration import Command
-from ivy.serve.injection import parameters
+from ivy.serve.injection import parameters, wake_publisher
 
 
 class CommandError(RuntimeError):
@@ -50,6 +50,7 @@ class OperatorCommand(Command):
             with database().transaction() as tx:
                 answer = self.function(**wanted.fill(transaction=tx), **values)
             outbox.send(tx.after_commit)
+        wake_publisher(self.function)
         result: dict[str, Any] = answer.model_dump(mode="json")
         return result
 

@@ -27,6 +27,9 @@ CONNECTOR_TIMEOUT_SECONDS = 10
 
 MEMORY_MB = 512
 CONSUMER_BATCH = 10
+CONSUMER_CONCURRENCY = 20
+"""Environments one queue may start: a backlog must not take every connection of the database."""
+
 MAX_RECEIVES = 5
 
 
@@ -78,12 +81,14 @@ class Route(Declaration):
 class Consumer(Declaration):
     """A queue's consumer. The queue and its dead-letter queue exist because this does.
 
-    Messages of a batch are worked on one after the other, or all at once if ``parallel``.
+    One that takes no message is only woken: it runs once for a whole batch. Messages of a batch are
+    worked on one after the other, or all at once if ``parallel``.
     """
 
     queue: str
     parallel: bool = False
     batch_size: int = CONSUMER_BATCH
+    max_concurrency: int = CONSUMER_CONCURRENCY
     max_receives: int = MAX_RECEIVES
 
     @property

@@ -15,7 +15,12 @@ from ivy.needs import Need
 from ivy.serve.authorizing import AuthorizerHandler
 from ivy.serve.commands import OperatorCommand
 from ivy.serve.connecting import ConnectorHandler
-from ivy.serve.declaration import CONNECTOR_TIMEOUT_SECONDS, FUNCTION_TIMEOUT_SECONDS, MEMORY_MB
+from ivy.serve.declaration import (
+    CONNECTOR_TIMEOUT_SECONDS,
+    CONSUMER_CONCURRENCY,
+    FUNCTION_TIMEOUT_SECONDS,
+    MEMORY_MB,
+)
 from ivy.serve.http import Endpoint
 from ivy.serve.queues import QueueConsumer
 from ivy.serve.schedules import ScheduledJob
@@ -73,10 +78,12 @@ def consumer(
     uses: tuple[Need, ...] = (),
     timeout_seconds: int = FUNCTION_TIMEOUT_SECONDS,
     parallel: bool = False,
+    max_concurrency: int = CONSUMER_CONCURRENCY,
 ) -> Callable[[Callable[..., Any]], QueueConsumer]:
     """Declare the consumer of a queue; the queue and its dead-letter queue come with it.
 
-    The function takes a ``Task``, or a model whose JSON its messages are.
+    The function takes a ``Task``, or a model whose JSON its messages are; or nothing of them, and
+    is then run once for each batch.
 
     Args:
         queue: The queue's name.
@@ -84,6 +91,7 @@ def consumer(
         timeout_seconds: For a whole batch.
         parallel: Whether the messages of a batch are worked on at once, each in its own thread:
             for functions that mostly wait, and keep nothing that threads must not share.
+        max_concurrency: Environments that may work on the queue at once; AWS knows no fewer than 2.
     """
 
     def declare(function: Callable[..., Any]) -> QueueConsumer:
@@ -93,6 +101,7 @@ def consumer(
             queue=queue,
             timeout_seconds=timeout_seconds,
             parallel=parallel,
+            max_concurrency=max_concurrency,
         )
 
     return declare

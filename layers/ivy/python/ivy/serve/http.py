@@ -26,7 +26,7 @@ from ivy.models import Document, api_address
 from ivy.pages import Page
 from ivy.serve import problems
 from ivy.serve.declaration import Route
-from ivy.serve.injection import parameters
+from ivy.serve.injection import parameters, wake_publisher
 from ivy.serve.once import Given, Rehearsed, once
 from ivy.serve.requests import Incoming, check
 
@@ -117,6 +117,7 @@ class Endpoint(Route):
 
         try:
             given = self._run(incoming, values)
+            wake_publisher(self.function)
         except Exception as error:  # noqa: BLE001 - logged here, rendered as a documented error
             return _problem_response(problems.from_exception(error), incoming)
         headers = _headers(incoming)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from ivy import events
 from ivy.callers import Caller
-from ivy.database import Database, Transaction
+from ivy.database import Database, Transaction, database
 from ivy.outbox import Task
 
 _INJECTED = (Transaction, Database, Caller, Task)
@@ -28,6 +29,16 @@ class Parameters:
     def opens_transactions(self) -> bool:
         """Whether the handler asks for the database, to open transactions itself."""
         return Database in self.injected
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether a consumer looks at its messages, rather than only being woken by them."""
+        return bool(self.request) or Task in self.injected
+
+    @property
+    def commits(self) -> bool:
+        """Whether transactions are opened for the handler or by it."""
+        return self.opens_transactions or Transaction in self.injected
 
     def fill(self, **by_type: Any) -> dict[str, Any]:
         """Return keyword arguments for those of the given values that the handler asks for.
@@ -52,3 +63,9 @@ def parameters(function: Callable[..., Any]) -> Parameters:
                 parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
             )
     return Parameters(injected, tuple(request), hints.get("return"))
+
+
+def wake_publisher(function: Callable[..., Any]) -> None:
+    """Let what a function has committed be published now; never raises."""
+    if parameters(function).commits:
+        events.wake(database())

@@ -16,12 +16,11 @@ from pydantic import BaseModel
 from ivy import errors
 from ivy.errors import ChargeDeclined, Problem
 from ivy.ledger_transactions import DryRun
+from ivy.models import API_VERSION
 from ivy.serve.declaration import Route
 from ivy.serve.http import REHEARSED, Endpoint
 from ivy.serve.injection import parameters
 from ivy.serve.problems import MEDIA_TYPE
-
-VERSION = "2026-12-01"
 
 _ALWAYS: tuple[type[Problem], ...] = (
     errors.RequestInvalid,
@@ -134,7 +133,7 @@ def possible_errors(route: Route) -> tuple[type[Problem], ...]:
 
 def specification(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of some endpoints."""
-    app = FastAPI(title="Ivy", version=VERSION, description=_DESCRIPTION)
+    app = FastAPI(title="Ivy", version=API_VERSION, description=_DESCRIPTION)
     for endpoint in endpoints:
         endpoint.register(app, **_documentation(endpoint))
     document: dict[str, Any] = app.openapi()

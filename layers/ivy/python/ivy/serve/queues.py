@@ -11,7 +11,7 @@ from ivy import observe
 from ivy.database import database
 from ivy.outbox import Task
 from ivy.serve.declaration import Consumer
-from ivy.serve.injection import parameters
+from ivy.serve.injection import parameters, wake_publisher
 
 MESSAGE_MILLISECONDS = 9_000
 """What one message may need: two questions to an acquirer that does not answer, and the writing."""
@@ -32,19 +32,25 @@ class QueueConsumer(Consumer):
         same, and the reason is in the log line of each message.
         """
         records = event["Records"]
-        handle = partial(self._handle, context=context)
-        if self.parallel:
-            observe.logger()  # made once, before there are threads that would each make one
-            with ThreadPoolExecutor(self.batch_size) as pool:
-                done = list(pool.map(handle, records))
-        else:
-            done = [handle(record) for record in records]
+        done = self._done(records, context)
         failed = [
             record["messageId"] for record, well in zip(records, done, strict=True) if not well
         ]
         for _ in failed:
             observe.count("TaskFailed", queue=self.queue)
+        wake_publisher(self.function)
         return {"batchItemFailures": [{"itemIdentifier": each} for each in failed]}
+
+    def _done(self, records: list[dict[str, Any]], context: Any) -> list[bool]:
+        """Say of each message whether it is done."""
+        handle = partial(self._handle, context=context)
+        if not parameters(self.function).takes_messages:
+            return [handle(records[0])] * len(records)
+        if self.parallel:
+            observe.logger()  # made once, before there are threads that would each make one
+            with ThreadPoolExecutor(self.batch_size) as pool:
+                return list(pool.map(handle, records))
+        return [handle(record) for record in records]
 
     def _handle(self, record: dict[str, Any], context: Any) -> bool:
         """Work on one message; returns whether it is done."""
@@ -68,8 +74,9 @@ class QueueConsumer(Consumer):
             observe.correlate(task.correlation)
             self.function(**wanted.fill(task=task, database=opened))
             return {"subject": task.subject.hex}
-        (message,) = wanted.request
-        content = {message.name: message.annotation.model_validate_json(body)}
+        content = {
+            message.name: message.annotation.model_validate_json(body) for message in wanted.request
+        }
         self.function(**content, **wanted.fill(database=opened))
         return {}
 

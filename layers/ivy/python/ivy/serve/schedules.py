@@ -9,7 +9,7 @@ from typing import Any
 from ivy import observe
 from ivy.database import database
 from ivy.serve.declaration import Job
-from ivy.serve.injection import parameters
+from ivy.serve.injection import parameters, wake_publisher
 
 
 class JobError(RuntimeError):
@@ -32,6 +32,7 @@ class ScheduledJob(Job):
             observe.failure("job.failed", job=self.name)
             observe.count("JobFailed", job=self.name)
             raise JobError(f"{self.name} failed; see its log.") from None
+        wake_publisher(self.function)
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
         observe.line("job.done", job=self.name, duration_ms=milliseconds, **report)
         return report

@@ -1,0 +1,12 @@
+"""Queue ``events``: something was committed; number it, begin its deliveries, send what is due."""
+
+from ivy import publishing
+from ivy.database import Database
+from ivy.needs import Need
+from ivy.serve import consumer
+
+
+@consumer("events", uses=(Need.DATABASE_JOBS, Need.WEBHOOKS_QUEUE), max_concurrency=2)
+def handler(database: Database) -> None:
+    """Publish once, however many messages said so."""
+    publishing.publish(database)

@@ -1,0 +1,135 @@
+"""What becomes of deliveries: arrived, tried again later, or given up; and of their endpoint."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from ivy import deliveries, endpoint_health, errors, faults, ids, webhooks
+from ivy.database import Tenant, Transaction
+from ivy.webhook_messages import Attempted
+
+SCHEDULE = (
+    timedelta(),
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=5),
+    timedelta(hours=10),
+    timedelta(hours=14),
+    timedelta(hours=20),
+    timedelta(hours=24),
+)
+"""How long each attempt waits after the one before, as Standard Webhooks recommend."""
+
+JITTER = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    id: UUID
+    attempts: int
+
+
+def record(tx: Transaction, tenant: Tenant, attempted: Attempted) -> bool:
+    """Write what came of an attempt; False where it is told twice or nobody waits for it any more.
+
+    An arrival counts whichever attempt it was; a failure only of the attempt that is under way.
+    """
+    try:
+        endpoint = webhooks.lock(tx, attempted.endpoint)
+    except errors.ResourceMissing:
+        return False  # deleted, and its deliveries canceled
+    found = tx.row(_Open, _OPEN, id=attempted.delivery, endpoint=endpoint.id)
+    failed = attempted.outcome == "failed"
+    if found is None or (failed and attempted.number != found.attempts + 1):
+        return False
+    _keep(tx, tenant, attempted)
+    at = ids.now()
+    health, event = endpoint_health.after(webhooks.health(tx, endpoint.id), attempted, at)
+    if not failed:
+        _end(tx, attempted, "succeeded", None)
+    elif event == "webhook_endpoint.disabled":
+        _end(tx, attempted, "failed", "endpoint_disabled")
+        deliveries.give_up(tx, endpoint.id, "endpoint_disabled")
+    elif attempted.number >= len(SCHEDULE):
+        _end(tx, attempted, "failed", "attempts_exhausted")
+    else:
+        _try_later(tx, attempted)
+    disabled: webhooks.DisabledReason | None = None
+    if event == "webhook_endpoint.disabled":
+        disabled = "gone" if attempted.gone else "failing"
+    changed = webhooks.judge(
+        tx, endpoint, health, announced=event is not None, disabled=disabled, at=at
+    )
+    if event is not None:
+        webhooks.announce(tx, tenant, event, changed, at)
+    tx.to_publish = True
+    faults.point("delivery.record.before_commit")
+    return True
+
+
+def _keep(tx: Transaction, tenant: Tenant, attempted: Attempted) -> None:
+    """Keep an attempt in the log; one of the same number that came first stays."""
+    tx.run(
+        _KEEP,
+        merchant_id=tenant.merchant_id,
+        livemode=tenant.livemode,
+        delivery_id=attempted.delivery,
+        **attempted.model_dump(
+            include={
+                *("number", "at", "outcome", "status_code", "error", "milliseconds", "response")
+            }
+        ),
+    )
+
+
+def _end(
+    tx: Transaction,
+    attempted: Attempted,
+    status: deliveries.Status,
+    reason: deliveries.FailureReason | None,
+) -> None:
+    tx.run(
+        "UPDATE deliveries SET status = %(status)s, failure_reason = %(reason)s,"
+        " attempts = greatest(attempts, %(number)s), next_attempt_at = NULL WHERE id = %(id)s",
+        id=attempted.delivery,
+        status=status,
+        reason=reason,
+        number=attempted.number,
+    )
+
+
+def _try_later(tx: Transaction, attempted: Attempted) -> None:
+    tx.run(
+        "UPDATE deliveries SET status = 'pending', attempts = %(number)s,"
+        " next_attempt_at = %(next)s WHERE id = %(id)s",
+        id=attempted.delivery,
+        number=attempted.number,
+        next=next_attempt_at(attempted, random.uniform(1 - JITTER, 1 + JITTER)),  # noqa: S311 - spread, not secrecy
+    )
+
+
+def next_attempt_at(attempted: Attempted, jitter: float = 1.0) -> datetime:
+    """Return when to try again after a failure: by the schedule, or later if it asked for that."""
+    ended = attempted.at + timedelta(milliseconds=attempted.milliseconds)
+    asked = timedelta(seconds=attempted.retry_after_seconds or 0)
+    return ended + max(SCHEDULE[attempted.number] * jitter, asked)
+
+
+_OPEN = """
+    SELECT id, attempts FROM deliveries
+    WHERE id = %(id)s AND endpoint_id = %(endpoint)s AND status IN ('pending', 'sending')
+    FOR UPDATE
+"""
+
+_KEEP = """
+    INSERT INTO delivery_attempts (merchant_id, livemode, delivery_id, number, at, outcome,
+                                   status_code, error, milliseconds, response)
+    VALUES (%(merchant_id)s, %(livemode)s, %(delivery_id)s, %(number)s, %(at)s, %(outcome)s,
+            %(status_code)s, %(error)s, %(milliseconds)s, %(response)s)
+    ON CONFLICT DO NOTHING
+"""
