@@ -27,6 +27,9 @@ PERIOD = Duration.minutes(1)
 OVERDUE_SECONDS = 1
 """Work is overdue when it is five minutes late."""
 
+WAITING_SECONDS = 60
+"""Events are published within seconds; a minute later they are published by the schedule."""
+
 QUEUE_AGE_SECONDS = 300
 SERVER_ERRORS_A_MINUTE = 5
 SLOW_MS = 3000
@@ -126,6 +129,7 @@ class WatchStack(Stack):
     def _product(self, functions: list[Function]) -> None:
         """Alarm on what functions report about themselves; ``service`` is the function's noun."""
         self._alarm("stuck", _overdue(), OVERDUE_SECONDS, "stuck", minutes=3)
+        self._alarm("events-waiting", _waiting(), WAITING_SECONDS, "events-waiting", minutes=3)
         for noun in sorted({f.noun for f, route in declared(functions, Route) if route.idempotent}):
             failed = _metric(METRICS_NAMESPACE, "IdempotencyFrontFailed", {"service": noun})
             self._alarm(
@@ -160,6 +164,10 @@ class WatchStack(Stack):
                 "Work: most overdue, s",
                 [_overdue()],
             ),
+            _graph(
+                "Events: longest without a number, s",
+                [_waiting()],
+            ),
         )
 
 
@@ -177,6 +185,10 @@ def _metric(
 
 def _overdue() -> cloudwatch.Metric:
     return _metric(METRICS_NAMESPACE, "OutboxOverdue", {"service": "outbox"}, "Maximum")
+
+
+def _waiting() -> cloudwatch.Metric:
+    return _metric(METRICS_NAMESPACE, "EventsWaiting", {"service": "events"}, "Maximum")
 
 
 def _graph(title: str, metrics: list[cloudwatch.Metric]) -> cloudwatch.GraphWidget:

@@ -21,6 +21,7 @@ from functions.connectors import collect
 from functions.disputes import accept, evidence
 from functions.disputes import list as list_disputes
 from functions.disputes import process as process_dispute
+from functions.events import sweep
 from functions.ledger import roll_up
 from functions.outbox import relay
 from functions.refunds import create as create_refund
@@ -173,6 +174,7 @@ def played(platform: Platform) -> Books:
         debits = _debit(ada)
         _hold_and_refund(ada, bob)
         platform.run(roll_up.handler)
+        platform.run(sweep.handler)
         _dispute(platform, time, ada, cyd)
         _other_currencies(ada)
         for day in (2, 4, 6, 8):
@@ -187,6 +189,7 @@ def played(platform: Platform) -> Books:
         hear(platform)
         ada.hold(2_500)
         ada.refund(ada.charge(4_000), amount=1_500, finish=False)
+        platform.run(sweep.handler)
     return Books(ada, bob, twins)
 
 

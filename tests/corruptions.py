@@ -48,6 +48,8 @@ CAPTURES = """
      WHERE owner = :ada AND kind = 1 AND part = 0 AND a1 = 8400110 AND xid < watermark
      WINDOW by_id AS (ORDER BY id)) AS c"""
 ACCEPTED = CAPTURES.replace("kind = 1", "kind = 10").replace("a1 = 8400110", "a2 = 8400310")
+UNPUBLISHED = "DELETE FROM event_numbers; UPDATE event_watermark SET watermark = 0"
+"""As if nobody had looked at the events yet: the number of one that is gone would show."""
 
 CORRUPTIONS = (
     Corruption(
@@ -338,14 +340,57 @@ CORRUPTIONS = (
         "L14",
         "a change without an event",
         "is version 2 after 0",
-        "DELETE FROM events WHERE object_id = :a AND version = 1",
+        f"DELETE FROM events WHERE object_id = :a AND version = 1; {UNPUBLISHED}",
     ),
     Corruption(
         "L14",
         "a last change without an event",
         " is at version 3, its events at 2",
         "DELETE FROM events WHERE type = 'charge.refunded' AND version = 3"
-        " AND object_id IN (SELECT id FROM charges WHERE version = 3)",
+        f" AND object_id IN (SELECT id FROM charges WHERE version = 3); {UNPUBLISHED}",
+    ),
+    Corruption(
+        "L12",
+        "a gap in a stream",
+        " numbered events, the last of them number 1000001",
+        "UPDATE event_numbers SET sequence = sequence + 1000000"
+        " WHERE merchant_id = :ada AND sequence = 1;"
+        " UPDATE event_numbers SET sequence = 1000001 WHERE sequence > 1000000",
+    ),
+    Corruption(
+        "L12",
+        "an event whose number was taken away",
+        "has no number",
+        "DELETE FROM event_numbers WHERE merchant_id = :ada AND sequence = ("
+        "SELECT max(sequence) FROM event_numbers WHERE merchant_id = :ada AND NOT livemode)",
+    ),
+    Corruption(
+        "L12",
+        "two changes of an object in the wrong order",
+        ", after its object's later number ",
+        "UPDATE event_numbers SET event_id = uuidv7() WHERE event_id = ("
+        "SELECT id FROM events WHERE object_id = :a AND version = 1);"
+        " UPDATE event_numbers SET event_id = (SELECT id FROM events WHERE object_id = :a AND"
+        " version = 1) WHERE event_id = (SELECT id FROM events WHERE object_id = :a AND version = 2"
+        ");"
+        " UPDATE event_numbers SET event_id = (SELECT id FROM events WHERE object_id = :a AND"
+        " version = 2) WHERE event_id NOT IN (SELECT id FROM events)",
+    ),
+    Corruption(
+        "L12",
+        "a number of no event",
+        "is no event's",
+        "INSERT INTO event_numbers (merchant_id, livemode, sequence, event_id)"
+        " SELECT merchant_id, livemode, max(sequence) + 1, uuidv7() FROM event_numbers"
+        " WHERE merchant_id = :ada GROUP BY merchant_id, livemode",
+    ),
+    Corruption(
+        "L12",
+        "a number in another merchant's stream",
+        "has a number of another stream",
+        "UPDATE event_numbers SET merchant_id = :bob, sequence = (SELECT max(sequence) + 1 FROM"
+        " event_numbers WHERE merchant_id = :bob) WHERE merchant_id = :ada AND sequence = ("
+        "SELECT max(sequence) FROM event_numbers WHERE merchant_id = :ada)",
     ),
     Corruption(
         "L14",
@@ -366,7 +411,7 @@ CORRUPTIONS = (
         "an event that says what is not so",
         "is the last to speak of what is failed, and says succeeded",
         "UPDATE charges SET status = 'failed', failure_code = 'x' WHERE false;"
-        ' UPDATE events SET data = data || \'{"status": "succeeded"}\', type ='
+        ' UPDATE events SET data = (data::jsonb || \'{"status": "succeeded"}\')::json, type ='
         " 'charge.succeeded' WHERE type = 'charge.failed' AND version = 2",
     ),
     Corruption(

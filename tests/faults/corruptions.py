@@ -75,8 +75,8 @@ _I3: list[LiteralString] = [
     # another posting is named as the one of the capture
     """
     UPDATE charges SET ledger_transaction = gen_random_uuid() WHERE status = 'succeeded';
-    UPDATE events SET data = jsonb_set(data, '{ledger_transaction}', to_jsonb('ltx_' || replace(
-        charges.ledger_transaction::text, '-', '')))
+    UPDATE events SET data = jsonb_set(data::jsonb, '{ledger_transaction}', to_jsonb(
+        'ltx_' || replace(charges.ledger_transaction::text, '-', '')))
     FROM charges WHERE object_id = charges.id AND events.version = charges.version
         AND charges.status = 'succeeded'
     """,
@@ -107,11 +107,11 @@ _I7: list[LiteralString] = [
     "DELETE FROM events WHERE type = 'charge.failed' AND ledger_transaction IS NULL",
     "UPDATE events SET version = 9 WHERE type = 'refund.failed'",
     """
-    UPDATE events SET data = jsonb_set(data, '{ledger_transaction}', 'null')
+    UPDATE events SET data = jsonb_set(data::jsonb, '{ledger_transaction}', 'null')
     WHERE type = 'charge.succeeded'
     """,
     """
-    UPDATE events SET data = jsonb_set(data, '{amount_refunded}', '1')
+    UPDATE events SET data = jsonb_set(data::jsonb, '{amount_refunded}', '1')
     WHERE type = 'charge.refunded'
     """,
     "UPDATE events SET ledger_transaction = NULL WHERE type = 'dispute.funds_withdrawn'",
@@ -145,7 +145,8 @@ _I8: list[LiteralString] = [
 
 _I9: list[LiteralString] = [
     """
-    UPDATE events SET data = jsonb_set(data, '{status}', '"lost"') WHERE type = 'dispute.created'
+    UPDATE events SET data = jsonb_set(data::jsonb, '{status}', '"lost"')
+    WHERE type = 'dispute.created'
     """,
     "UPDATE events SET type = 'refund.updated' WHERE type = 'refund.succeeded'",
     "INSERT INTO transitions VALUES ('charge', 'failed', 'succeeded', 'charge.succeeded')",

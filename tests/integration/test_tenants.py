@@ -245,8 +245,8 @@ INSERTS = {
     "deliveries": "INSERT INTO deliveries (merchant_id, livemode, id, endpoint_id, event_id,"
     " sequence, created_at, next_attempt_at) VALUES (%(m)s, %(live)s, gen_random_uuid(), %(c)s,"
     " gen_random_uuid(), 2, now(), now())",
-    "delivery_attempts": "INSERT INTO delivery_attempts (merchant_id, livemode, delivery_id, number,"
-    " at, outcome, milliseconds) VALUES (%(m)s, %(live)s, %(c)s, 2, now(), 'delivered', 1)",
+    "delivery_attempts": "INSERT INTO delivery_attempts (merchant_id, livemode, delivery_id,"
+    " number, at, outcome, milliseconds) VALUES (%(m)s, %(live)s, %(c)s, 2, now(), 'delivered', 1)",
     "accounts": "INSERT INTO accounts (number) VALUES"
     " (%(m)s::bigint * 10000000 + 9780220 + 1000 * %(live)s::boolean::integer)",
 }

@@ -73,7 +73,7 @@ def i8_a_key_has_one_answer(
             AND (events.merchant_id, events.livemode) = (named.merchant_id, named.livemode)
         WHERE status < 300
           AND answer - '{disputed,evidence}'::text[]
-              IS DISTINCT FROM data - '{disputed,evidence}'::text[]
+              IS DISTINCT FROM data::jsonb - '{disputed,evidence}'::text[]
         UNION ALL
         SELECT 'decline that was never true', encode(scope, 'hex')
         FROM named

@@ -17,7 +17,10 @@ _TENANT_OF: dict[str, LiteralString] = {
     "api_keys": "merchant_id IS DISTINCT FROM current_merchant()",
     "attempts": _OF_ANOTHER,
     "charges": _OF_ANOTHER,
+    "deliveries": _OF_ANOTHER,
+    "delivery_attempts": _OF_ANOTHER,
     "disputes": _OF_ANOTHER,
+    "event_numbers": _OF_ANOTHER,
     "events": _OF_ANOTHER,
     "idempotency_keys": _OF_ANOTHER,
     "journal": "(owner, livemode) IS DISTINCT FROM (current_merchant(), current_livemode())",
@@ -29,12 +32,13 @@ _TENANT_OF: dict[str, LiteralString] = {
         "NOT EXISTS (SELECT FROM members WHERE user_id = users.id"
         " AND merchant_id = current_merchant())"
     ),
+    "webhook_endpoints": _OF_ANOTHER,
 }
 """Each table that holds a tenant's rows, and which of them are somebody else's."""
 
 _NOBODYS = {
-    "bank_holidays", "chart", "currencies", "fee_plans", "migrations", "posting_kinds", "rollup",
-    "transitions",
+    "bank_holidays", "chart", "currencies", "event_watermark", "fee_plans", "migrations",
+    "posting_kinds", "rollup", "transitions",
 }  # fmt: skip
 """Tables with nothing of a merchant's in them."""
 

@@ -97,4 +97,7 @@ def test_money_moves_only_under_a_key() -> None:
     assert unkeyed == {
         *("/v1/auth/register", "/v1/auth/login", "/v1/api_keys"),
         "/v1/simulator/challenges/{reference}",
+        *("/v1/webhooks", "/v1/webhooks/{id}/rotate_secret", "/v1/webhooks/{id}/test"),
+        *("/v1/webhooks/{id}/replay", "/v1/deliveries/{id}/resend"),
+        "/v1/test/events/trigger",  # test money only, and each time something new
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, Protocol, get_args
+from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, get_args
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
@@ -225,7 +225,7 @@ def number(tx: Transaction, limit: int = NUMBER_LIMIT) -> list[Numbered]:
     if tx.value(_AHEAD):
         raise RuntimeError(
             "the events' watermark is ahead of this server's transaction ids; if it was restored"
-            " from a dump, follow docs/decisions/event-order.md"
+            " from a dump, follow docs/runbooks/events-waiting.md"
         )
     return found
 
@@ -276,13 +276,32 @@ def page(tx: Transaction, query: EventQuery) -> pages.Listing[Event]:
     return pages.listing(Event, found, query.limit)
 
 
+Data = TypeVar("Data")
+
+
+class Notification(Object, Generic[Data]):
+    """The body of a webhook: ``data`` is the object as the change left it.
+
+    ``omitted`` names members of ``data`` that would have made it too large.
+    """
+
+    id: ids.EventId
+    type: str
+    timestamp: Time
+    sequence: int
+    livemode: bool
+    api_version: str
+    data: Data
+    omitted: tuple[str, ...] = ()
+
+
 def notification(event: Event, api_version: str) -> str:
     """Return what receivers of webhooks get of an event: always the same bytes, below 20 kB.
 
-    What does not fit goes without the members that merchants can fill at will; ``omitted`` names
-    them, and the object itself still has them.
+    An object that does not fit goes without the members that merchants can fill at will; it still
+    has them when it is asked for.
     """
-    written = _Notification(
+    written = Notification[dict[str, Any]](
         id=event.id,
         type=event.type,
         timestamp=event.created_at,
@@ -300,19 +319,6 @@ def notification(event: Event, api_version: str) -> str:
         for name, each in event.data.items()
     }
     return written.model_copy(update={"data": kept, "omitted": omitted}).model_dump_json()
-
-
-class _Notification(Object):
-    """The body of a webhook."""
-
-    id: ids.EventId
-    type: str
-    timestamp: Time
-    sequence: int
-    livemode: bool
-    api_version: str
-    data: dict[str, Any]
-    omitted: tuple[str, ...] = ()
 
 
 _FROM_UNNUMBERED = "FROM events WHERE xid >= (SELECT watermark FROM event_watermark)"

@@ -17,6 +17,7 @@ from ivy import errors
 from ivy.errors import ChargeDeclined, Problem
 from ivy.ledger_transactions import DryRun
 from ivy.models import API_VERSION
+from ivy.serve import openapi_webhooks
 from ivy.serve.declaration import Route
 from ivy.serve.http import REHEARSED, Endpoint
 from ivy.serve.injection import parameters
@@ -148,6 +149,9 @@ def specification(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     }
     schemas = components.setdefault("schemas", {})
     schemas["Problem"] = _PROBLEM
+    if {*openapi_webhooks.DATA.values()} <= schemas.keys():
+        document["webhooks"] = openapi_webhooks.webhooks()
+        schemas |= openapi_webhooks.schemas()
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     return document
