@@ -172,6 +172,7 @@ class _Claimed:
     type: str
     sequence: int
     data: dict[str, Any]
+    balance_changes: list[Any]
 
     def message(self) -> Message:
         """Return the message to the sender."""
@@ -182,6 +183,7 @@ class _Claimed:
             type=self.type,
             sequence=self.sequence,
             data=self.data,
+            balance_changes=self.balance_changes,
         )
         return Message(
             id=self.delivery_id,
@@ -420,7 +422,8 @@ _FAN_OUT: LiteralString = (
 )
 
 # An ordered endpoint has one delivery under way: the first that is open, and no other before it.
-_CLAIM: LiteralString = """
+_CLAIM: LiteralString = (
+    """
     WITH endpoints AS (
         SELECT w.*, (
             SELECT count(*) FROM deliveries d
@@ -451,13 +454,15 @@ _CLAIM: LiteralString = """
     )
     UPDATE deliveries d
     SET status = 'sending', next_attempt_at = send_at + %(lease)s
-    FROM due JOIN events e ON e.id = due.event_id
-        AND (e.merchant_id, e.livemode) = (due.merchant_id, due.livemode)
+    FROM due JOIN events ON events.id = due.event_id
+        AND (events.merchant_id, events.livemode) = (due.merchant_id, due.livemode)
     WHERE (d.merchant_id, d.livemode, d.id) = (due.merchant_id, due.livemode, delivery_id)
     RETURNING d.id AS delivery_id, d.merchant_id, d.endpoint_id, url, d.attempts + 1 AS number,
               send_at - %(at)s AS wait, api_version AS endpoint_version,
-              e.id, e.livemode, e.created_at, e.type, d.sequence, e.data
-"""
+              events.id, events.livemode, events.created_at, events.type, d.sequence, events.data,
+    """
+    + events.BALANCE_CHANGES
+)
 
 _DELIVERIES: tuple[LiteralString, LiteralString] = (
     """

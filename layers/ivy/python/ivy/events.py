@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, get_args
+from typing import Annotated, Any, Generic, Literal, LiteralString, Protocol, TypeVar, get_args
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
@@ -87,11 +87,25 @@ TypePattern = Annotated[
 ]
 
 
+class BalanceChange(Object):
+    """What a change did to one of the merchant's balances."""
+
+    account: Annotated[
+        str,
+        Field(
+            description="`pending`, `available`, `reserve`, `dispute_hold` or `payouts_in_transit`."
+        ),
+    ]
+    currency: str
+    amount: Annotated[int, Field(description="Minor units; negative takes away.")]
+
+
 class Event(Object):
     """A change of an object: ``data`` is the object as the change left it.
 
     ``sequence`` counts the events of one merchant in one mode without gaps; ``data.version`` counts
-    the changes of one object. The schema of ``data`` follows from ``type``: see Webhooks.
+    the changes of one object. The schema of ``data`` follows from ``type``: see Webhooks. Whoever
+    adds up all ``balance_changes`` has the merchant's balances.
     """
 
     model_config = example(
@@ -103,6 +117,7 @@ class Event(Object):
         sequence=42,
         api_version=API_VERSION,
         data={"id": "ch_019ab2c4d5e67f8091a2b3c4d5e6f708", "object": "charge", "version": 2},
+        balance_changes=[{"account": "pending", "currency": "USD", "amount": 9680}],
     )
 
     id: ids.EventId
@@ -113,6 +128,7 @@ class Event(Object):
     sequence: int
     api_version: str = API_VERSION
     data: dict[str, Any]
+    balance_changes: list[BalanceChange]
 
 
 _WRITTEN_ID = re.compile("[a-z]+_([0-9a-f]{32})")
@@ -292,6 +308,7 @@ class Notification(Object, Generic[Data]):
     livemode: bool
     api_version: str
     data: Data
+    balance_changes: list[BalanceChange]
     omitted: tuple[str, ...] = ()
 
 
@@ -309,6 +326,7 @@ def notification(event: Event, api_version: str) -> str:
         livemode=event.livemode,
         api_version=api_version,
         data=event.data,
+        balance_changes=event.balance_changes,
     )
     text = written.model_dump_json(exclude_defaults=True)
     if len(text.encode()) < MAX_BODY_BYTES:
@@ -369,10 +387,26 @@ _NUMBER = """
     FROM numbered GROUP BY merchant_id, livemode
 """
 
-_SELECT = """
-    SELECT events.id, events.livemode, created_at, type, sequence, data
-    FROM events JOIN event_numbers ON event_id = events.id
+# The whole posting that an event announces: what is too long for one row has several.
+BALANCE_CHANGES: LiteralString = """
+    coalesce((
+        SELECT json_agg(json_build_object(
+            'account', chart.name, 'currency', currencies.code, 'amount', -leg.amount)
+            ORDER BY leg.account, journal.part)
+        FROM journal AS announced
+        JOIN journal ON (journal.source, journal.kind) = (announced.source, announced.kind)
+        CROSS JOIN LATERAL (VALUES (journal.a1, journal.v1), (journal.a2, journal.v2),
+            (journal.a3, journal.v3), (journal.a4, journal.v4)) AS leg (account, amount)
+        JOIN chart ON chart.code = mod(leg.account, 1000) AND chart.code BETWEEN 200 AND 299
+        JOIN currencies ON currencies.number = mod(leg.account / 10000, 1000)
+        WHERE announced.id = events.ledger_transaction), '[]') AS balance_changes
 """
+
+_SELECT: LiteralString = (
+    "SELECT events.id, events.livemode, created_at, type, sequence, data, "
+    + BALANCE_CHANGES
+    + " FROM events JOIN event_numbers ON event_id = events.id"
+)
 
 _MATCHING = """
     WHERE events.id >= %(lowest)s

@@ -76,7 +76,10 @@ def schemas() -> dict[str, Any]:
 
 def schema_of(event_type: str) -> dict[str, Any]:
     """Return the JSON Schema of the bodies that announce one type of event."""
-    schema = Notification[dict[str, Any]].model_json_schema(mode="serialization")
+    schema = Notification[dict[str, Any]].model_json_schema(
+        mode="serialization", ref_template="#/components/schemas/{model}"
+    )
+    del schema["$defs"]  # which the routes describe too
     schema["title"] = _name(event_type)
     schema["properties"]["type"] = {"const": event_type, "title": "Type"}
     schema["properties"]["data"] = _reference(DATA[event_type.partition(".")[0]])
