@@ -250,9 +250,12 @@ class Platform(Environment):
         ids.now = lambda: self._now() + self._later
 
     def make_overdue(self) -> None:
-        """Let the time pass after which the relay sends promised work again."""
+        """Let the time pass after which promised work and deliveries are sent again."""
         with self.store.superuser() as connection:
             connection.execute("UPDATE outbox SET next_send_at = now()")
+            connection.execute(
+                "UPDATE deliveries SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL"
+            )
 
     # -- people
 

@@ -19,13 +19,14 @@ from functions.charges import cancel, capture, expire
 from functions.charges import create as create_charge
 from functions.connectors import collect
 from functions.disputes import accept, evidence, lapse
+from functions.events import sweep
 from functions.ledger import roll_up
 from functions.outbox import relay
 from functions.refunds import create as create_refund
 from ivy.serve.declaration import Consumer, Job, Route
 from ivy.serve.schedules import JobError
 from tests import invariants
-from tests.driving import CONSUMERS, Account, LambdaContext, Platform, Reply
+from tests.driving import CONSUMERS, PUBLISHERS, Account, LambdaContext, Platform, Reply
 from tests.faults import dying
 from tests.faults.dying import Fatal
 from tests.invariants import Acknowledged
@@ -35,7 +36,9 @@ MONEY_ROUTES: tuple[Route, ...] = (
     create_charge.handler, capture.handler, cancel.handler, create_refund.handler,
     evidence.handler, accept.handler,
 )  # fmt: skip
-JOBS = (relay.handler, roll_up.handler, collect.handler, expire.handler, lapse.handler)
+JOBS = (
+    relay.handler, roll_up.handler, collect.handler, expire.handler, lapse.handler, sweep.handler,
+)  # fmt: skip
 NOBODYS = "0" * 32
 UNDECIDED = {"pending", "requires_action", "authorized"}
 MAX_TRIES = 30
@@ -64,7 +67,7 @@ class World:
             path = {"id": f"ch_{NOBODYS}"} if "{id}" in route.path else {}
             refused = self.platform.post(route, self.accounts[0], {"amount": 1}, **path)
             assert refused.status >= BROKEN
-        for consumer in CONSUMERS:
+        for consumer in (*CONSUMERS, *PUBLISHERS):
             self.platform.hand_over(consumer, "not a task")
         for job in JOBS:
             self.platform.run(job)
@@ -144,7 +147,7 @@ class World:
 
     def deliver(self) -> int:
         """Deliver one batch of each queue; a consumer that dies gets it again."""
-        return sum([self._deliver(consumer) for consumer in CONSUMERS])
+        return sum([self._deliver(consumer) for consumer in (*CONSUMERS, *PUBLISHERS)])
 
     def _deliver(self, consumer: Consumer) -> int:
         return self.platform.deliver(
@@ -153,6 +156,9 @@ class World:
 
     def relay(self) -> None:
         self.run(relay.handler)
+
+    def sweep(self) -> None:
+        self.run(sweep.handler)
 
     def roll_up(self) -> None:
         self.run(roll_up.handler)
@@ -195,16 +201,22 @@ class World:
                 pass
             self.hear()
             self.roll_up()
+            self.sweep()
             if turn > 0 and not self._owed():
                 return
             self.platform.make_overdue()
             self.relay()
+            self.sweep()
 
     def _owed(self) -> int:
         """Return how much is promised and does not rest until a later time."""
         with self.platform.store.superuser() as connection:
             row = connection.execute(
-                "SELECT count(*) FROM outbox WHERE expected_at < now() + interval '330 seconds'"
+                "SELECT (SELECT count(*) FROM outbox"
+                " WHERE expected_at < now() + interval '330 seconds')"
+                " + (SELECT count(*) FROM deliveries WHERE status IN ('pending', 'sending'))"
+                " + (SELECT count(*) FROM events WHERE id NOT IN (SELECT event_id FROM"
+                " event_numbers))"
             ).fetchone()
         assert row is not None
         return int(row[0])

@@ -33,6 +33,8 @@ from tests.invariants.journal import (
 from tests.invariants.promises import (
     i12_nothing_is_left_over,
     i14_the_undecided_is_promised,
+    i15_streams_have_no_gap,
+    i16_each_event_goes_where_it_is_wanted,
 )
 from tests.invariants.tenants import i10_no_row_of_another_tenant
 
@@ -50,6 +52,8 @@ ALWAYS: tuple[Callable[[Connection], list[str]], ...] = (
     i10_no_row_of_another_tenant,
     i11_journal_is_append_only,
     i14_the_undecided_is_promised,
+    i15_streams_have_no_gap,
+    i16_each_event_goes_where_it_is_wanted,
 )
 """True at any moment, of the database alone."""
 

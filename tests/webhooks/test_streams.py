@@ -21,7 +21,7 @@ from tests.books import played
 from tests.cloud import Cloud
 from tests.conftest import Store
 from tests.driving import Platform
-from tests.webhooks.conftest import Shop
+from tests.webhooks.shop import Shop
 
 HOT, COLD = Tenant(5001, livemode=False), Tenant(5002, livemode=False)
 WRITERS, EACH = 6, 60

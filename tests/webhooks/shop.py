@@ -1,0 +1,76 @@
+"""A merchant with webhook endpoints, and what arrives at them."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from functions.charges import create as create_charge
+from functions.charges import process as process_charge
+from functions.events import list as list_events
+from functions.webhooks import create as create_endpoint
+from functions.webhooks import get as get_endpoint
+from functions.webhooks import list_deliveries
+from tests.driving import Account, Platform
+from tests.webhook_target import Received, WebhookTarget
+
+
+@dataclass
+class Shop:
+    """One merchant of a deployment, its endpoints, and what arrives there."""
+
+    platform: Platform
+    account: Account
+    target: WebhookTarget
+    secrets: dict[str, str] = field(default_factory=dict)
+
+    def endpoint(self, behaviour: str = "ok", *events: str, **fields: Any) -> str:
+        """Register an endpoint that behaves in a way; returns its id."""
+        body = {"url": self.target.url(behaviour), "events": list(events) or ["*"], **fields}
+        made = self.platform.request(create_endpoint.handler, body, bearer=self.account.secret_key)
+        assert made.status == 201, made.body
+        self.secrets[made.json()["id"]] = made.json()["secret"]
+        return str(made.json()["id"])
+
+    def pay(self, token: str = "tok_visa", **fields: Any) -> str:
+        """Make a charge and let it be decided; returns its id."""
+        body = {"amount": 10_000, "currency": "USD", "payment_method": token, **fields}
+        made = self.platform.post(create_charge.handler, self.account, body, key=uuid.uuid4().hex)
+        assert made.status == 201, made.body
+        self.platform.drain(process_charge.handler)
+        return str(made.json()["id"])
+
+    def get(self, endpoint: str) -> Any:
+        return self.platform.read(get_endpoint.handler, self.account, id=endpoint)
+
+    def deliveries(self, endpoint: str, **query: str) -> list[dict[str, Any]]:
+        """Return the deliveries to an endpoint, newest first."""
+        found = self.platform.request(
+            list_deliveries.handler,
+            bearer=self.account.secret_key,
+            query={"limit": "100", **query},
+            id=endpoint,
+        )
+        assert found.status == 200, found.body
+        listed: list[dict[str, Any]] = found.json()["data"]
+        return listed
+
+    def events(self, **query: str) -> list[dict[str, Any]]:
+        """Return every event, page by page."""
+        found: list[dict[str, Any]] = []
+        more: dict[str, str] = {}
+        while True:
+            page = self.platform.request(
+                list_events.handler,
+                bearer=self.account.secret_key,
+                query={"limit": "100", **query, **more},
+            ).json()
+            found += page["data"]
+            if not page["has_more"]:
+                return found
+            more = {"cursor": page["next_cursor"]}
+
+    def arrived(self, behaviour: str = "ok") -> list[Received]:
+        """Return what has arrived at an endpoint that behaves in a way."""
+        return [each for each in self.target.received if each.path == f"/{behaviour}"]
