@@ -179,6 +179,25 @@ _I14: list[LiteralString] = [
     """,
 ]
 
+_I15: list[LiteralString] = [
+    "UPDATE event_numbers SET sequence = sequence + 100000 WHERE sequence = 3",
+    # two changes of one object change places
+    """
+    ALTER TABLE event_numbers DROP CONSTRAINT event_numbers_event_id_key;
+    WITH pair AS (
+        SELECT array_agg(id ORDER BY version) AS ids FROM events
+        WHERE id IN (SELECT event_id FROM event_numbers) GROUP BY object_id
+        HAVING count(*) = 2 LIMIT 1)
+    UPDATE event_numbers SET event_id = CASE event_id WHEN ids[1] THEN ids[2] ELSE ids[1] END
+    FROM pair WHERE event_id = ANY (ids)
+    """,
+]
+
+_I16: list[LiteralString] = [
+    "DELETE FROM deliveries WHERE sequence = 3",
+    "DELETE FROM delivery_attempts WHERE number = 1",
+]
+
 _BY_INVARIANT: dict[str, list[LiteralString]] = {
     "i1_entries_sum_to_zero": _I1,
     "i2_balances_equal_entries": _I2,
@@ -192,6 +211,8 @@ _BY_INVARIANT: dict[str, list[LiteralString]] = {
     "i10_no_row_of_another_tenant": _I10,
     "i11_journal_is_append_only": _I11,
     "i14_the_undecided_is_promised": _I14,
+    "i15_streams_have_no_gap": _I15,
+    "i16_each_event_goes_where_it_is_wanted": _I16,
 }
 
 CORRUPTIONS = [
