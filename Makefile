@@ -53,6 +53,8 @@ bench: $(READY) ## Start-up step by step, charges through the gateway, the journ
 	$(BIN)/python bench/startup
 	$(BIN)/python bench/gateway
 	$(BIN)/python bench/journal
+	$(BIN)/python bench/events
+	$(BIN)/python bench/webhooks
 
 synth: $(READY) ## Write the CloudFormation templates into cdk.out
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m infra.app --target local --out cdk.out

@@ -424,7 +424,7 @@ _FAN_OUT: LiteralString = (
 # An ordered endpoint has one delivery under way: the first that is open, and no other before it.
 _CLAIM: LiteralString = (
     """
-    WITH endpoints AS (
+    WITH endpoints AS MATERIALIZED (
         SELECT w.*, (
             SELECT count(*) FROM deliveries d
             WHERE d.endpoint_id = w.id AND d.status = 'sending'
@@ -451,17 +451,24 @@ _CLAIM: LiteralString = (
                 CASE WHEN ordered THEN 1 ELSE allowance END - under_way, 0)) AS first
         ORDER BY send_at
         LIMIT %(limit)s
+    ), claimed AS (
+        UPDATE deliveries d
+        SET status = 'sending', next_attempt_at = send_at + %(lease)s
+        FROM due
+        WHERE (d.merchant_id, d.livemode, d.id) = (due.merchant_id, due.livemode, delivery_id)
+        RETURNING d.id AS delivery_id, d.merchant_id, d.livemode, d.endpoint_id, d.event_id,
+                  url, d.attempts + 1 AS number, send_at - %(at)s AS wait,
+                  api_version AS endpoint_version, d.sequence, send_at
     )
-    UPDATE deliveries d
-    SET status = 'sending', next_attempt_at = send_at + %(lease)s
-    FROM due JOIN events ON events.id = due.event_id
-        AND (events.merchant_id, events.livemode) = (due.merchant_id, due.livemode)
-    WHERE (d.merchant_id, d.livemode, d.id) = (due.merchant_id, due.livemode, delivery_id)
-    RETURNING d.id AS delivery_id, d.merchant_id, d.endpoint_id, url, d.attempts + 1 AS number,
-              send_at - %(at)s AS wait, api_version AS endpoint_version,
-              events.id, events.livemode, events.created_at, events.type, d.sequence, events.data,
+    SELECT delivery_id, claimed.merchant_id, endpoint_id, url, number, wait, endpoint_version,
+           events.id, events.livemode, events.created_at, events.type, sequence, events.data,
     """
     + events.BALANCE_CHANGES
+    + """
+    FROM claimed JOIN events ON (events.merchant_id, events.livemode, events.id)
+        = (claimed.merchant_id, claimed.livemode, event_id)
+    ORDER BY send_at, sequence
+    """
 )
 
 _DELIVERIES: tuple[LiteralString, LiteralString] = (

@@ -347,6 +347,8 @@ _AHEAD = """
 
 # The window of transactions; for each object in it, everything up to its last change in it that has
 # no number yet. A change made later can have begun earlier, so it may lie in an earlier window.
+# OFFSET 0 and MATERIALIZED keep it to one index look-up per object and per stream, whatever the
+# planner believes of tables that grow from nothing.
 _NUMBER = """
     WITH bounds AS (
         SELECT watermark AS since, least(
@@ -356,20 +358,25 @@ _NUMBER = """
         FROM event_watermark
     ), reached AS (
         SELECT merchant_id, livemode, object_id, max(version) AS version
-        FROM events CROSS JOIN bounds
-        WHERE xid >= since AND xid < until
+        FROM events
+        WHERE xid >= (SELECT since FROM bounds) AND xid < (SELECT until FROM bounds)
         GROUP BY merchant_id, livemode, object_id
     ), ready AS (
-        SELECT merchant_id, livemode, id, object_id, events.version, max(created_at) OVER (
-            PARTITION BY merchant_id, livemode, object_id ORDER BY events.version) AS moment
-        FROM events JOIN reached USING (merchant_id, livemode, object_id)
-        WHERE events.version <= reached.version
-          AND NOT EXISTS (SELECT FROM event_numbers WHERE event_id = id)
+        SELECT changes.*, max(created_at) OVER (
+            PARTITION BY changes.merchant_id, changes.livemode, changes.object_id
+            ORDER BY changes.version) AS moment
+        FROM reached CROSS JOIN LATERAL (
+            SELECT merchant_id, livemode, id, object_id, version, created_at FROM events
+            WHERE (events.merchant_id, events.livemode, events.object_id)
+                = (reached.merchant_id, reached.livemode, reached.object_id)
+              AND events.version <= reached.version
+              AND NOT EXISTS (SELECT FROM event_numbers WHERE event_id = id)
+            OFFSET 0) AS changes
     ), placed AS (
         SELECT merchant_id, livemode, id, row_number() OVER (
             PARTITION BY merchant_id, livemode ORDER BY moment, object_id, version) AS place
         FROM ready
-    ), heads AS (
+    ), heads AS MATERIALIZED (
         SELECT merchant_id, livemode, (
             SELECT sequence FROM event_numbers
             WHERE (merchant_id, livemode) = (streams.merchant_id, streams.livemode)
