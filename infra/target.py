@@ -7,11 +7,15 @@ import sys
 from dataclasses import dataclass, replace
 
 from ivy.needs import Need
+from ivy.serve.declaration import CONSUMER_CONCURRENCY
 
 DEFAULT_PREFIX = "ivy"
 AWS_PYTHON = "3.13"
 AWS_PLATFORM = "aarch64-manylinux_2_28"
 """Amazon Linux 2023 has glibc 2.34; no wheel asks for more than 2.28."""
+
+LOCAL_CONCURRENCY = 8
+"""Each environment is a process here that takes a second of a core to start."""
 
 ARM = frozenset({"arm64", "aarch64"})
 
@@ -28,6 +32,7 @@ class Target:
         python: Minor version of Python that runs the functions.
         architecture: ``x86_64`` or ``arm64``, as Lambda spells it.
         platform: uv's name of the platform to install wheels for; None for this machine.
+        max_concurrency: Environments of one consumer at most.
     """
 
     name: str
@@ -37,6 +42,7 @@ class Target:
     python: str
     architecture: str
     platform: str | None
+    max_concurrency: int
 
     @property
     def on_aws(self) -> bool:
@@ -59,7 +65,12 @@ def target_named(
     """
     if name == "aws":
         target = Target(
-            name=name, python=AWS_PYTHON, architecture="arm64", platform=AWS_PLATFORM, proxy=proxy
+            name=name,
+            python=AWS_PYTHON,
+            architecture="arm64",
+            platform=AWS_PLATFORM,
+            proxy=proxy,
+            max_concurrency=CONSUMER_CONCURRENCY,
         )
     elif name == "local":
         target = Target(
@@ -67,6 +78,7 @@ def target_named(
             python=f"{sys.version_info.major}.{sys.version_info.minor}",
             architecture="arm64" if platform.machine().lower() in ARM else "x86_64",
             platform=None,
+            max_concurrency=LOCAL_CONCURRENCY,
         )
     else:
         raise ValueError(f"target must be local or aws, not {name!r}")

@@ -42,7 +42,8 @@ class WorkersStack(Stack):
     ) -> None:
         """Add every consumer, every scheduled job and every operators' command."""
         for function, consumer in declared(functions, Consumer):
-            self._consumer(function, consumer, shared, make)
+            most = min(consumer.max_concurrency, target.max_concurrency)
+            self._consumer(function, consumer, shared, make, most)
         for function, job in declared(functions, Job):
             if job.schedule is not None:
                 self._job(target, function, job.schedule, shared, make)
@@ -50,7 +51,12 @@ class WorkersStack(Stack):
             make.make(function, all_granted(command.needs, shared))
 
     def _consumer(
-        self, function: Function, consumer: Consumer, shared: Shared, make: FunctionFactory
+        self,
+        function: Function,
+        consumer: Consumer,
+        shared: Shared,
+        make: FunctionFactory,
+        max_concurrency: int,
     ) -> None:
         queue = shared.queues[consumer.queue]
         consume = iam.PolicyStatement(actions=[*CONSUME_ACTIONS], resources=[queue.queue_arn])
@@ -61,7 +67,7 @@ class WorkersStack(Stack):
             target=made,
             event_source_arn=queue.queue_arn,
             batch_size=consumer.batch_size,
-            max_concurrency=consumer.max_concurrency,
+            max_concurrency=max_concurrency,
             report_batch_item_failures=True,
         )
 

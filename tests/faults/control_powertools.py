@@ -28,7 +28,9 @@ def charge(table: str, caller: Caller, key: str, body: dict[str, Any]) -> dict[s
 
     @idempotent(
         config=IdempotencyConfig(event_key_jmespath="key", raise_on_no_idempotency_key=True),
-        persistence_store=DynamoDBPersistenceLayer(table, boto3_client=aws.client("dynamodb")),
+        persistence_store=DynamoDBPersistenceLayer(
+            table, boto3_client=aws.client("dynamodb", hasty=True)
+        ),
     )
     def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         with database().transaction(caller.tenant) as tx:

@@ -13,7 +13,7 @@ from typing import Any
 from ivy import aws, database, faults
 
 KILLED = 137
-SERVICES = ("dynamodb", "lambda", "secretsmanager", "sqs")
+SERVICES = ("dynamodb", "kms", "lambda", "secretsmanager", "sqs")
 _FAILED = 1
 
 
@@ -111,4 +111,5 @@ def _let_go_of_the_parents_connections() -> Any:
     database.database.cache_clear()
     for service in SERVICES:
         aws.client(service).close()  # its pool, not the client
+    aws.client("dynamodb", hasty=True).close()
     return inherited

@@ -32,7 +32,7 @@ def failing(fault: Any, *operations: str) -> Disturbance:
 def hanging(platform: Platform) -> Iterator[None]:
     """Never answer; the functions give up after a fifth of a second instead of seconds."""
     with pytest.MonkeyPatch.context() as patch, platform.overriding():
-        patch.setattr(aws, "READ_SECONDS", 0.2)
+        patch.setattr(aws, "HASTY_SECONDS", 0.2)
         with platform.cloud.failing("hang", "PutItem", "UpdateItem", "DeleteItem"):
             yield
 

@@ -18,10 +18,16 @@ def _somewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("service", "read_seconds", "attempts"),
-    [("lambda", 4, 1), ("dynamodb", 1, 2), ("kms", 1, 2), ("sqs", 3, 2)],
+    ("service", "hasty", "read_seconds", "attempts"),
+    [
+        ("lambda", False, 4, 1),
+        ("dynamodb", False, 3, 2),
+        ("dynamodb", True, 1, 2),
+        ("kms", False, 3, 2),
+        ("sqs", False, 3, 2),
+    ],
 )
-def test_limits(service: str, read_seconds: int, attempts: int) -> None:
-    limits = aws.client(service).meta.config
+def test_limits(service: str, hasty: bool, read_seconds: int, attempts: int) -> None:
+    limits = aws.client(service, hasty=hasty).meta.config
     assert (limits.connect_timeout, limits.read_timeout) == (1, read_seconds)
     assert limits.retries["total_max_attempts"] == attempts

@@ -44,7 +44,7 @@ def _layer(table: str) -> Any:
         def _validate_payload(self, *_: object, **__: object) -> None:
             """Leave it to ``Front._answer``: an unfinished request proves nothing about a key."""
 
-    layer = Layer(table, boto3_client=client("dynamodb"))
+    layer = Layer(table, boto3_client=client("dynamodb", hasty=True))
     layer.payload_validation_enabled = True
     return layer
 
