@@ -22,7 +22,7 @@ def _impatient_front(monkeypatch: pytest.MonkeyPatch) -> None:
     Whoever waits for an outcome does so for an instant: nobody works on it meanwhile.
     """
     monkeypatch.setattr(front, "WAIT_SECONDS", 0)
-    monkeypatch.setattr(http, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(http, "WAIT_SECONDS", 0)
 
 
 NewWorld = Callable[[], AbstractContextManager[World]]

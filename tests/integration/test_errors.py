@@ -265,7 +265,7 @@ REACHED: dict[str, Callable[[World], Reply]] = {
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for an outcome does so for an instant: nobody works on it meanwhile."""
-    monkeypatch.setattr(http, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(http, "WAIT_SECONDS", 0)
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,7 @@ def test_a_decline_is_replayed_as_the_problem_that_it_was(
     deployed: Platform, ada: Account, monkeypatch: pytest.MonkeyPatch, after: str | None
 ) -> None:
     """The client waits too short at first; from the outcome on, it is the answer for good."""
-    monkeypatch.setattr(http, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(http, "WAIT_SECONDS", 0)
     body = BODY | {"payment_method": "tok_declined", "wait": True}
     key = f"declined {after}"
     pending = _send(deployed, ada, key, body)

@@ -232,7 +232,7 @@ def sandbox(
         monkeypatch.setattr(boto3, "client", pocket.client)
         monkeypatch.setattr(database, "Database", _Warm)
         monkeypatch.setattr(front, "WAIT_SECONDS", 0)
-        monkeypatch.setattr(http, "WAIT_SECONDS", 0.001)
+        monkeypatch.setattr(http, "WAIT_SECONDS", 0)
         monkeypatch.setattr(http, "POLL_SECONDS", 0)
         failures: deque[str] = deque(maxlen=10)
         monkeypatch.setattr(observe, "line", _say_nothing)

@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -241,6 +242,20 @@ def test_a_refund_that_waits_itself_is_answered_at_once(client: Client) -> None:
     reply = client.send(create_refund.handler, body, "refund")
     assert (reply.status, reply.json()["pending_reason"]) == (201, "charge_pending")
     assert client.waiting.seconds < 1
+
+
+def test_whoever_waits_looks_once_even_if_the_time_was_up_before(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine more than any limit can go by between two lines."""
+    charge = client.pay(wait=False).json()["id"]
+    body = {"charge": charge, "amount": 100, "wait": True}
+    with monkeypatch.context() as busy:
+        busy.setattr(client.waiting, "monotonic", count(step=10).__next__)
+        first = client.send(create_refund.handler, body, "refund")
+    client.deliver()
+    client.deliver(process_refund.handler)
+    same(first, client.send(create_refund.handler, body, "refund"))
 
 
 @pytest.mark.parametrize("token", ["tok_visa", "tok_declined"])

@@ -163,7 +163,7 @@ class Endpoint(Route):
         """Wait up to five seconds for the outcome of what was answered, and return its answer."""
         subject = UUID(hex=json.loads(provisional.body)["id"].partition("_")[2])
         deadline = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < deadline:
+        while True:
             try:
                 with database().transaction(incoming.authenticated.tenant) as tx:
                     settled = self.settled(tx, subject) if self.settled else None
@@ -172,8 +172,9 @@ class Endpoint(Route):
                 return Answer(declined.status, body, problems.MEDIA_TYPE)
             if settled is not None:
                 return self._answer(settled)
+            if time.monotonic() >= deadline:
+                return provisional
             time.sleep(POLL_SECONDS)
-        return provisional
 
     async def _refuse_invalid(self, _request: Request, error: Exception) -> Response:
         found: Any = error
