@@ -70,6 +70,14 @@ class Life(RuleBasedStateMachine):
     ends: ClassVar[Counter[str]]
     """How the stories left things, and what was refused."""
 
+    @classmethod
+    def take_place_in(cls, sandbox: Sandbox) -> None:
+        """Tell the stories from now on in a sandbox, whose merchants pay by the first plans."""
+        for account, plan, cents in zip(sandbox.accounts, PLANS, OVERDRAFT_CENTS, strict=True):
+            sandbox.price(account, plan[0], cents)
+        cls.sandbox, cls.holidays = sandbox, sandbox.holidays()
+        cls.counted, cls.ends = Counter(), Counter()
+
     @initialize(beginning=st.sampled_from(BEGINNINGS), ends_well=SELDOM)
     def begin(self, beginning: datetime, ends_well: bool) -> None:
         self.sandbox.reset(beginning)

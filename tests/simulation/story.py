@@ -216,10 +216,15 @@ class Story:
     # -- messages
 
     def _receive(self, *expected: str) -> None:
-        """Take what was sent to the queues: messages about exactly these objects."""
+        """Take what was sent to the queues: messages about exactly these objects.
+
+        They are kept in the order of their objects. A queue promises none, and the relay's can be
+        that of random ids: told again, a story would go on with another message.
+        """
         new = self.sandbox.messages()
         assert sorted(self.name_of(task) for task in new) == sorted(expected)
-        self.inbox += new
+        order = {name: number for number, name in enumerate(self.model.things)}
+        self.inbox += sorted(new, key=lambda task: order[self.name_of(task)])
 
     def name_of(self, task: Task) -> str:
         prefix = {"charges": "ch", "refunds": "re", "disputes": "dp"}[task.queue]
