@@ -11,6 +11,8 @@ from typing import LiteralString
 
 import psycopg
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from ivy import migrations
 from local.postgres import Postgres
@@ -21,6 +23,22 @@ ROLES = ("ivy_app", "ivy_jobs", "ivy_read")
 PASSWORD = "only-for-tests"
 
 _numbers = itertools.count()
+
+
+STARTED_ONCE = {"e2e", "infra"}
+"""Suites that share a whole stack, or the templates of every target: minutes to make."""
+
+
+class Together(LoadScopeScheduling):
+    """Gives each worker whole files, or whole suites, in which tests share what is costly."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0])
+        return str(file.parent if file.parent.name in STARTED_ONCE else file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
+    return Together(config, log)
 
 
 def free_port() -> int:
