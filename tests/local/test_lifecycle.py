@@ -174,8 +174,9 @@ def test_a_part_that_dies_ends_the_rest_and_the_next_start_repairs_it(
     home = homes[0]
     charge = ask(home, "/charges", CHARGE)
     os.kill(pid_of(home, part), signal.SIGKILL)
-    until(lambda: not (home / "run" / "ivy.json").exists())
-    assert f"{name} ended unexpectedly" in (home / "logs" / "ivy.log").read_text()
+    # said last of all, after the others have ended
+    until(lambda: f"{name} ended unexpectedly" in (home / "logs" / "ivy.log").read_text())
+    assert not (home / "run" / "ivy.json").exists()
     assert not (home / "local.json").exists()
 
     again = ivy(home, "up", "--detach")
