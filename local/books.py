@@ -34,9 +34,7 @@ def snapshot(home: Home) -> Iterator[Transaction]:
     Raises:
         LocalError: The stack does not run.
     """
-    facts = home.read("local")
-    if not facts:
-        raise LocalError("The stack does not run.", "Start it with `ivy up`.")
+    facts = home.running()
     limits = f"-c statement_timeout={PATIENCE_SECONDS}s -c transaction_timeout=0"
     database = Database(make_conninfo(facts["database"], options=limits))
     try:

@@ -111,12 +111,8 @@ def key(
     *, publishable: Annotated[bool, typer.Option("--publishable", help="The public one.")] = False
 ) -> None:
     """Print the demo merchant's secret test key, for use in other commands."""
-    from local.errors import LocalError  # noqa: PLC0415 - each command loads what it needs
-
     with _explained():
-        merchant = _home().read("local").get("merchant")
-        if merchant is None:
-            raise LocalError("The stack does not run.", "Start it with `ivy up`.")
+        merchant = _home().running()["merchant"]
         print(merchant["publishable_key" if publishable else "secret_key"])  # noqa: T201 - the answer
 
 
@@ -152,6 +148,37 @@ def stuck(
             print(json.dumps(answer) if as_json else f"{resolve}: {answer['outcome']}")  # noqa: T201 - the answer
         else:
             print(json.dumps(found) if as_json else operators.stuck_table(found))  # noqa: T201 - same
+
+
+@app.command()
+def redrive(
+    queue: Annotated[
+        str, typer.Argument(help="Such as charges; without one, nothing is sent.")
+    ] = "",
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be sent.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Send at most so many; all if left out.")
+    ] = None,
+) -> None:
+    """Show what consumers gave up on, queue by queue, or send a queue's messages back to it."""
+    from local import dead_letters  # noqa: PLC0415 - each command loads what it needs
+    from local.home import typed  # noqa: PLC0415 - same
+
+    with _explained():
+        sqs = dead_letters.client(_home())
+        found = dead_letters.every(sqs)
+        if not queue:
+            print(typed(dead_letters.table(found)))  # noqa: T201 - a command's answer
+            return
+        chosen = dead_letters.named(found, queue)
+        if dry_run:
+            count, done = min(chosen.count, limit or chosen.count), "would be sent"
+        else:
+            count, done = dead_letters.redrive(sqs, chosen, limit), "sent"
+        print(f"{queue}: {count} of {chosen.count} {done} back.")  # noqa: T201 - same
 
 
 @app.command(name="proof")

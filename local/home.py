@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from local.errors import LocalError
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 PREFIX = "ivy"
@@ -27,7 +29,10 @@ PREFERRED_PORTS = {"front": 8000, "emulator": 4566, "postgres": 15432}
 NEIGHBOURS = 20
 """How many ports above a taken one are tried before the system chooses."""
 
-COMMAND = re.compile(r"(?<![\w./])ivy(?= (?:up|down|status|key|logs|invoke|psql|doctor)\b)")
+COMMAND = re.compile(
+    r"(?<![\w./])ivy"
+    r"(?= (?:up|down|status|key|logs|invoke|psql|doctor|listen|trigger|redrive)\b)"
+)
 
 ROLES = ("postgres", "ivy_owner", "ivy_app", "ivy_jobs", "ivy_read")
 PASSWORD_BYTES = 24
@@ -100,6 +105,17 @@ class Home:
         """Remove one of the home's JSON records, if it is there."""
         with suppress(FileNotFoundError):
             (self.path / f"{name}.json").unlink()
+
+    def running(self) -> dict[str, Any]:
+        """Return what the running stack tells in ``local.json``.
+
+        Raises:
+            LocalError: It does not run.
+        """
+        facts = self.read("local")
+        if not facts:
+            raise LocalError("The stack does not run.", "Start it with `ivy up`.")
+        return facts
 
     def secrets(self) -> dict[str, str]:
         """Return the passwords and keys of this stack; made once, then kept.

@@ -21,9 +21,7 @@ def run(home: Home, function: str, payload: dict[str, Any]) -> dict[str, Any]:
     Raises:
         LocalError: The stack does not run, or the command was refused; the message says why.
     """
-    facts = home.read("local")
-    if not facts:
-        raise LocalError("The stack does not run.", "Start it with `ivy up`.")
+    facts = home.running()
     name = f"{PREFIX}-{function}".replace("/", "-").replace("_", "-")
     answer: dict[str, Any] = invoke(Aws(facts["emulator"]), name, payload)
     if "code" in answer and "status" in answer:

@@ -88,9 +88,7 @@ def _file(home: Home, name: str, *, follow: bool) -> None:
 
 
 def _functions(home: Home, name: str, *, follow: bool) -> None:
-    facts = home.read("local")
-    if not facts:
-        raise LocalError("The stack does not run.", "Start it with `ivy up`.")
+    facts = home.running()
     client = Aws(facts["emulator"]).client("logs")
     wanted = name.replace("/", "-").replace("_", "-")
     since = int((time.time() - EARLIER_SECONDS) * 1000)
@@ -144,9 +142,7 @@ def invoke(home: Home, name: str) -> str:
     Raises:
         LocalError: Nothing runs, there is no such function, or it failed.
     """
-    facts = home.read("local")
-    if not facts:
-        raise LocalError("The stack does not run.", "Start it with `ivy up`.")
+    facts = home.running()
     sample = PROJECT / "events" / f"{name}.json"
     if not sample.exists():
         raise LocalError(f"There is no {sample}.", "Name a function, such as outbox/relay.")
