@@ -151,6 +151,40 @@ def stuck(
 
 
 @app.command()
+def listen(
+    *,
+    forward_to: Annotated[
+        str, typer.Option(help="Pass each delivery on, such as to localhost:3000/webhooks.")
+    ] = "",
+    events: Annotated[
+        str, typer.Option(help="Which types, such as charge.*; several with commas.")
+    ] = "*",
+) -> None:
+    """Receive the demo merchant's webhooks, verify them, and print a line for each until Ctrl-C."""
+    from local import listen as receiver  # noqa: PLC0415 - each command loads what it needs
+
+    with _explained():
+        wanted = [each.strip() for each in events.split(",")]
+        receiver.listen(_home(), forward_to=forward_to, events=wanted)
+
+
+@app.command()
+def trigger(
+    event_type: Annotated[str, typer.Argument(metavar="TYPE", help="charge.succeeded")] = "",
+    *,
+    types: Annotated[bool, typer.Option("--list", help="Which types there are.")] = False,
+) -> None:
+    """Make an event happen, with real objects, and print their ids."""
+    from local import trigger as events  # noqa: PLC0415 - each command loads what it needs
+
+    if not event_type and not types:
+        raise typer.BadParameter("name one, or use --list", param_hint="TYPE")
+    with _explained():
+        lines = events.types(_home()) if types else events.trigger(_home(), event_type)
+        print("\n".join(lines))  # noqa: T201 - a command's answer
+
+
+@app.command()
 def redrive(
     queue: Annotated[
         str, typer.Argument(help="Such as charges; without one, nothing is sent.")
