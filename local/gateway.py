@@ -8,31 +8,26 @@ about where the request comes from.
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import threading
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
+from local import inbox
+from local.asgi import answer, body_parts, from_here, page, problem
 from local.errors import LocalError
+from local.inbox import Inbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+    from collections.abc import AsyncIterator, Mapping
 
     import httpcore
     import uvicorn
 
-    Message = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-    Headers = list[tuple[bytes, bytes]]
+    from local.asgi import Headers, Message, Receive, Send
 
 API = "/api/v1"
-PAGE = Path(__file__).parent / "pages" / "start.html"
 READ_SECONDS = 35.0
 """Above the gateway's own 29 s, so that its answer arrives before we give up."""
 
@@ -58,8 +53,6 @@ HOP_BY_HOP = frozenset(
 CLAIMED_ADDRESS = frozenset({b"x-forwarded-for"})
 """The emulator believes it; API Gateway does not, and a key's allow-list depends on it."""
 
-OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
-
 
 @dataclass
 class Front:
@@ -67,11 +60,13 @@ class Front:
 
     Attributes:
         stage: The address of the REST stage, such as ``http://127.0.0.1:4566/_aws/…/api``.
-        facts: What the start page shows, by the names of its placeholders.
+        facts: What the pages show, by the names of their placeholders.
+        inbox: Where the demo merchant's webhooks arrive.
     """
 
     stage: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    inbox: Inbox = field(default_factory=Inbox)
     pool: httpcore.AsyncConnectionPool | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -82,14 +77,15 @@ class Front:
         if path == API or path.startswith(f"{API}/"):
             await self._forward(scope, receive, send)
         elif path == "/docs":
-            await _answer(send, 307, b"", [(b"location", f"{API}/docs".encode())])
-        elif path == "/" and _is_own_host(scope["headers"]):
-            page = Template(PAGE.read_text(encoding="utf-8")).safe_substitute(self.facts)
-            await _answer(
-                send, 200, page.encode(), [(b"content-type", b"text/html; charset=utf-8")]
-            )
+            await answer(send, 307, b"", [(b"location", f"{API}/docs".encode())])
+        elif path == "/" and from_here(scope["headers"]):
+            await page(send, "start", self.facts)
+        elif (path == inbox.PATH or path.startswith(f"{inbox.PATH}/")) and from_here(
+            scope["headers"]
+        ):
+            await self.inbox(scope, receive, send, self.facts)
         else:
-            await _problem(send, 404, "route_unknown", "Not found", f"Nothing is served at {path}.")
+            await problem(send, 404, "route_unknown", "Not found", f"Nothing is served at {path}.")
 
     async def _forward(self, scope: Message, receive: Receive, send: Send) -> None:
         """Pass a request on and its answer back, or say that nobody is there."""
@@ -111,23 +107,23 @@ class Front:
                         "write": READ_SECONDS,
                     }
                 },
-            ) as answer:
-                headers = _end_to_end(answer.headers)
+            ) as answered:
+                headers = _end_to_end(answered.headers)
                 await send(
-                    {"type": "http.response.start", "status": answer.status, "headers": headers}
+                    {"type": "http.response.start", "status": answered.status, "headers": headers}
                 )
                 started = True
-                async for part in answer.aiter_stream():
+                async for part in answered.aiter_stream():
                     await send({"type": "http.response.body", "body": part, "more_body": True})
                 await send({"type": "http.response.body", "body": b""})
         except httpcore.ReadTimeout:
             if started:
                 raise  # the client sees a broken answer, never a whole one that is not
-            await _problem(send, 504, *TOO_SLOW, retryable=True)
+            await problem(send, 504, *TOO_SLOW, retryable=True)
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
             if started:
                 raise
-            await _problem(send, 502, *UNREACHABLE, retryable=True)
+            await problem(send, 502, *UNREACHABLE, retryable=True)
 
     def _target(self, scope: Message) -> httpcore.URL:
         """The same path below the stage, escapes and query untouched."""
@@ -215,12 +211,6 @@ def _listening(port: int) -> list[socket.socket]:
     return sockets
 
 
-def _is_own_host(headers: Headers) -> bool:
-    """Refuse the start page, which shows keys, to a page of another site with a forged name."""
-    host = dict(headers).get(b"host", b"").decode("latin-1")
-    return host.rsplit(":", 1)[0] in OWN_HOSTS or host in OWN_HOSTS
-
-
 def _end_to_end(headers: Headers, left_out: frozenset[bytes] = frozenset()) -> Headers:
     named = left_out | {
         name.strip().lower()
@@ -236,42 +226,7 @@ def _body(headers: Headers, receive: Receive) -> AsyncIterator[bytes] | None:
     names = {name.lower() for name, _ in headers}
     if not names & {b"content-length", b"transfer-encoding"}:
         return None
-    return _parts(receive)
-
-
-async def _parts(receive: Receive) -> AsyncIterator[bytes]:
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        if part := message.get("body", b""):
-            yield part
-        more = message.get("more_body", False)
-
-
-async def _answer(send: Send, status: int, body: bytes, headers: Headers) -> None:
-    headers = [*headers, (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _problem(
-    send: Send, status: int, code: str, title: str, detail: str, *, retryable: bool = False
-) -> None:
-    """Answer with the same problem shape as the API behind this front."""
-    request = f"req_local_{uuid4().hex}"
-    problem = {
-        "type": "about:blank",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "request_id": request,
-        "retryable": retryable,
-    }
-    headers = [(b"content-type", b"application/problem+json"), (b"request-id", request.encode())]
-    await _answer(send, status, json.dumps(problem).encode(), headers)
+    return body_parts(receive)
 
 
 def reachable(port: int) -> bool:

@@ -18,10 +18,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from local.api import Merchant
 from local.deliveries import MAX_BODY_BYTES, Received, why_not_verified
 from local.errors import LocalError
 from local.home import port_taken
-from local.merchant import Merchant
 
 if TYPE_CHECKING:
     from types import FrameType

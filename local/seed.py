@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
-import urllib.error
-import urllib.request
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from local.api import Answer, Api
 from local.errors import LocalError
 
 if TYPE_CHECKING:
@@ -17,54 +15,7 @@ if TYPE_CHECKING:
 BUSINESS = "Demo Traders"
 EMAIL = "demo@example.com"
 KEYS = {"secret_key": "secret", "publishable_key": "publishable"}
-REQUEST_SECONDS = 60
-"""A first request waits for several cold starts."""
-
 OK, CREATED, BAD_REQUEST, UNAUTHORIZED = 200, 201, 400, 401
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the API said."""
-
-    status: int
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Api:
-    """The deployed API, called as any client would."""
-
-    base: str
-
-    def call(
-        self, method: str, path: str, body: dict[str, Any] | None = None, *, credential: str = ""
-    ) -> Answer:
-        """Send one request and return its answer, whatever the status.
-
-        Raises:
-            LocalError: Nothing answered.
-        """
-        headers = {"Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        if credential:
-            headers["Authorization"] = f"Bearer {credential}"
-        request = urllib.request.Request(  # noqa: S310 - our own http address
-            self.base + path,
-            method=method,
-            headers=headers,
-            data=None if body is None else json.dumps(body).encode(),
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as reply:  # noqa: S310 - same
-                return Answer(reply.status, _parsed(reply.read()))
-        except urllib.error.HTTPError as error:
-            return Answer(error.code, _parsed(error.read()))
-        except OSError as error:
-            raise LocalError(
-                f"{method} {path} got no answer: {error}", "Run `ivy logs`."
-            ) from error
 
 
 def ensure_merchant(home: Home, api: Api) -> tuple[dict[str, str], bool]:
@@ -132,11 +83,3 @@ def _refused(answer: Answer, what: str) -> LocalError:
         f"{json.dumps(answer.body, indent=2)}",
         "Run `ivy doctor`.",
     )
-
-
-def _parsed(body: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return {"body": body.decode(errors="replace")}
-    return found if isinstance(found, dict) else {"body": found}

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
-from local import build, gaps, leftovers, processes
+from local import build, gaps, inbox, leftovers, processes
+from local.api import Api, Merchant
 from local.aws import Aws, preload
 from local.deployer import Deployer, Stack, stacks
 from local.emulator import Emulator, answers
 from local.errors import LocalError
 from local.gateway import API, Front, FrontServer
 from local.home import PREFERRED_PORTS, PREFIX, ROLES, command, free_port, port_taken
+from local.inbox import Inbox
 from local.postgres import DATABASE, Postgres
-from local.seed import Api, ensure_merchant
+from local.seed import ensure_merchant
 from local.vault import Vault, contents
 from local.watch import Updater
 
@@ -273,7 +275,8 @@ class LocalStack:
             if not gateways:
                 raise LocalError(f"No stack holds an {REST_API}.", "Look into infra/.")
             stage = f"{self.aws.endpoint}/_aws/execute-api/{gateways[0]}/{STAGE}"
-            front = FrontServer(Front(stage=stage), 0)
+            kept = self.home.read("inbox").get("secret", "")
+            front = FrontServer(Front(stage=stage, inbox=Inbox(kept)), 0)
 
             def start(port: int) -> None:
                 front.port = port
@@ -290,7 +293,15 @@ class LocalStack:
         with self.progress.step("Demo merchant") as step:
             merchant, new = ensure_merchant(self.home, api)
             step.note = "registered" if new else "kept"
+            if not self.outside.endpoint:  # functions in containers do not reach the front
+                self._register_inbox(Merchant(api, merchant["secret_key"]))
             return merchant
+
+    def _register_inbox(self, merchant: Merchant) -> None:
+        assert self.front is not None  # noqa: S101 - started before
+        address = f"http://localhost:{self.front.port}"
+        endpoint = inbox.register(self.home, merchant, address)
+        self.front.front.inbox.secret = endpoint["secret"]
 
     def _described(self, merchant: dict[str, str]) -> dict[str, Any]:
         assert self.front is not None  # noqa: S101 - started before
@@ -300,6 +311,7 @@ class LocalStack:
         self.front.front.facts = {
             **merchant,
             "address": address,
+            "inbox": self.home.read("inbox").get("id", ""),
             "emulator": self.aws.endpoint,
             "home": str(self.home.path),
             "ivy": command(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from local.merchant import Merchant, RefusedError
+from local.api import Merchant, RefusedError
 
 if TYPE_CHECKING:
     from local.home import Home

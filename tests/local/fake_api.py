@@ -7,8 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from local.merchant import Merchant
-from local.seed import Api
+from local.api import Api, Merchant
 
 KEY = "ivy_sk_test_fake"
 TRIGGERED = ["charge.succeeded", "charge.failed", "refund.succeeded"]

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from local.api import Answer, Api
 from local.errors import LocalError
 from local.home import Home
-from local.seed import Answer, Api, ensure_merchant
+from local.seed import ensure_merchant
 
 if TYPE_CHECKING:
     from pathlib import Path
