@@ -103,7 +103,7 @@ class RefusedError(LocalError):
     def __init__(self, method: str, path: str, status: int, problem: dict[str, Any]) -> None:
         fields = [f"{each['pointer']}: {each['detail']}" for each in problem.get("errors", ())]
         self.status = status
-        self.said = "\n".join([str(problem.get("detail", problem)), *fields])
+        self.said = "\n".join(fields) or str(problem.get("detail", problem))
         super().__init__(f"{method} {path} answered {status}: {self.said}")
 
 

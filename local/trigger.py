@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 PATH = "/test/events/trigger"
 NO_TYPE = "none.none"
 TYPE = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
-UNPROCESSABLE = 422
+TRIES = 3
+"""How often the acquirer is asked: the first time it may still be starting."""
+
+UNPROCESSABLE, UNAVAILABLE = 422, 503
 
 
 def trigger(home: Home, event_type: str) -> list[str]:
@@ -22,8 +25,16 @@ def trigger(home: Home, event_type: str) -> list[str]:
     Raises:
         LocalError: The stack does not run, or the type cannot be triggered.
     """
-    made = Merchant.of(home).ask("POST", PATH, {"type": event_type})
-    return [str(each) for each in made["objects"]]
+    merchant = Merchant.of(home)
+    for left in reversed(range(TRIES)):
+        try:
+            made = merchant.ask("POST", PATH, {"type": event_type})
+        except RefusedError as refused:
+            if refused.status != UNAVAILABLE or not left:
+                raise
+        else:
+            return [str(each) for each in made["objects"]]
+    return []
 
 
 def types(home: Home) -> list[str]:

@@ -192,7 +192,7 @@ def test_endpoints_of_killed_listeners_are_removed_and_no_others(api: FakeApi) -
 
 def test_a_refused_registration_says_why(api: FakeApi) -> None:
     with (
-        pytest.raises(LocalError, match=r"422: The request is not valid.\n/url: Must begin"),
+        pytest.raises(LocalError, match=r"422: /url: Must begin"),
         listen.registered(api.merchant, "http://shop.test/", ["*"]),
     ):
         pass
