@@ -384,8 +384,10 @@ def again(
 def resume(tx: Transaction, tenant: Tenant, before: Endpoint, after: Endpoint) -> None:
     """Let an endpoint that was disabled and is enabled again have what it missed."""
     if before.status == "disabled" and after.status == "enabled" and before.disabled_at:
-        missed_since = before.failing_since or before.disabled_at
-        again(tx, tenant, after, missed_since, ids.now(), only_failed=True)
+        given_up_since = tx.value(_GIVEN_UP_SINCE, endpoint=after.id)
+        times = (before.failing_since, given_up_since, before.disabled_at)
+        failed_since = min(each for each in times if each)
+        again(tx, tenant, after, failed_since, ids.now(), only_failed=True)
         again(tx, tenant, after, before.disabled_at, ids.now(), only_failed=False)
 
 
@@ -496,6 +498,18 @@ _RESEND: LiteralString = """
     ON CONFLICT (endpoint_id, sequence) WHERE status IN ('pending', 'sending')
     DO UPDATE SET next_attempt_at = least(deliveries.next_attempt_at, %(at)s)
     RETURNING id
+"""
+
+# What was on its way when it was disabled can be older than its last good answer, and a 410 ends
+# all of it, also for an endpoint that had never failed.
+_GIVEN_UP_SINCE = """
+    SELECT min(e.created_at)
+    FROM deliveries d JOIN events e ON e.id = d.event_id
+    WHERE d.endpoint_id = %(endpoint)s AND d.failure_reason = 'endpoint_disabled'
+      AND NOT EXISTS (
+        SELECT FROM deliveries later
+        WHERE (later.endpoint_id, later.event_id) = (d.endpoint_id, d.event_id)
+          AND later.id > d.id)
 """
 
 _AGAIN: LiteralString = (
