@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import Stack, charge, ivy, until
+from tests.e2e.conftest import Stack, charge, decided, ivy, until
 from tests.webhook_target import WebhookTarget
 
 
@@ -138,16 +138,24 @@ def test_an_error_of_the_inbox_is_tried_again(stack: Stack, client: httpx.Client
 
 
 @pytest.mark.usefixtures("_switched_back")
-def test_a_disabled_inbox_gets_what_it_missed(stack: Stack, client: httpx.Client) -> None:
+@pytest.mark.parametrize("steps", [["enabled"], ["paused", "enabled"]])
+def test_a_disabled_inbox_gets_what_it_missed(
+    stack: Stack, client: httpx.Client, steps: list[str]
+) -> None:
     endpoint = re.findall(r'data-endpoint="(whe_\w+)"', httpx.get(inbox(stack)).text)[0]
     httpx.post(inbox(stack, "/switch"), json="gone")
-    made = charge(client)["id"]
+    made = [charge(client)["id"]]
     until(lambda: client.get(f"/webhooks/{endpoint}").json()["status"] == "disabled")
     httpx.post(inbox(stack, "/switch"), json="accept")
-    assert client.patch(f"/webhooks/{endpoint}", json={"status": "enabled"}).status_code == 200
-    for event_type in ("charge.pending", "charge.succeeded"):
-        assert until(
-            lambda wanted=event_type: [
-                each for each in arrived(stack, made, wanted) if each["status"] == 204
-            ]
-        )
+    made.append(charge(client)["id"])
+    decided(client, made[1])
+    for status in steps:
+        changed = client.patch(f"/webhooks/{endpoint}", json={"status": status})
+        assert changed.status_code == 200
+    for subject in made:
+        for event_type in ("charge.pending", "charge.succeeded"):
+            assert until(lambda one=subject, wanted=event_type: accepted(stack, one, wanted))
+
+
+def accepted(stack: Stack, made: str, event_type: str) -> list[dict[str, Any]]:
+    return [each for each in arrived(stack, made, event_type) if each["status"] == 204]

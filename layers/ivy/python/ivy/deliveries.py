@@ -382,8 +382,8 @@ def again(
 
 
 def resume(tx: Transaction, tenant: Tenant, before: Endpoint, after: Endpoint) -> None:
-    """Let an endpoint that was disabled and is enabled again have what it missed."""
-    if before.status == "disabled" and after.status == "enabled" and before.disabled_at:
+    """Let an endpoint that is no longer disabled have what it missed; if paused, then later."""
+    if after.status != "disabled" and before.disabled_at:
         given_up_since = tx.value(_GIVEN_UP_SINCE, endpoint=after.id)
         times = (before.failing_since, given_up_since, before.disabled_at)
         failed_since = min(each for each in times if each)

@@ -264,7 +264,7 @@ def edit(
 ) -> tuple[Endpoint, Endpoint]:
     """Change what a request names of an endpoint; returns it as it was and as it is.
 
-    Another address, or enabling what was disabled, is a fresh start.
+    Another address, or enabling (or pausing) what was disabled, is a fresh start.
 
     Raises:
         CredentialInvalid, ResourceMissing.
@@ -276,7 +276,7 @@ def edit(
         for name, each in wanted.model_dump(exclude_unset=True).items()
         if each is not None or name == "description"
     }
-    if "url" in named or (before.status, named.get("status")) == ("disabled", "enabled"):
+    if "url" in named or (before.status == "disabled" and "status" in named):
         named |= _FRESH
     if "status" in named:
         named |= {"disabled_reason": None, "disabled_at": None}
