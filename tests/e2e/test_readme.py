@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import REPOSITORY, Stack, decided, running_stack
+from tests.e2e.conftest import REPOSITORY, START_SECONDS, Stack, decided, running_stack
 
 README = (REPOSITORY / "README.md").read_text()
 BLOCKS = re.findall(r"^```(sh|json|text)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -19,9 +22,13 @@ BLOCKS = re.findall(r"^```(sh|json|text)\n(.*?)^```", README, re.MULTILINE | re.
 # `make deploy` needs an AWS account, and its templates are tested in tests/infra.
 ELSEWHERE = {"make dev", "make test", "make deploy"}
 
+LISTEN = ".venv/bin/ivy listen"
+
 CHANGING = (
     (r"[a-z]{2,3}_[0-9a-f]{32}", "<id>"),
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>"),
+    (r"^\d\d:\d\d:\d\d", "<time>"),
+    (r"#\d+ +", "#<number> "),
     (r"\d{4}-\d\d-\d\d", "<date>"),
     (r" +$", ""),
 )
@@ -65,30 +72,61 @@ def test_ci_runs_the_readmes_test_command() -> None:
     assert re.search(r"^(exec )?make test$", script, re.MULTILINE)
 
 
+@contextmanager
+def meanwhile(command: str, shown: str, environment: dict[str, str]) -> Iterator[None]:
+    """Run a command that goes on until Ctrl-C beside others; at last, compare what it printed."""
+    process = subprocess.Popen(
+        command.split(), cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    patience = threading.Timer(START_SECONDS, process.kill)
+    patience.start()
+    try:
+        printed = [process.stdout.readline()]  # from now on it listens
+        yield
+        printed += [process.stdout.readline() for _ in shown.strip().split("\n")[1:]]
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=60)
+        patience.cancel()
+    assert process.returncode == 0
+    assert steady("".join(printed) + rest) == steady(shown), command
+
+
 def test_every_command(fresh: Stack) -> None:
     address = fresh.api.removesuffix("/api/v1")
+    environment = {**os.environ, "IVY_HOME": str(fresh.home), "PAGER": "cat"}
     ran = 0
-    for command, shown in steps():
-        if command in ELSEWHERE:
-            continue
-        done = subprocess.run(
-            ["bash", "-c", command.replace("http://localhost:8000", address)],
-            cwd=REPOSITORY,
-            env={**os.environ, "IVY_HOME": str(fresh.home), "PAGER": "cat"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-        assert done.stdout, command
-        if shown is not None:
-            assert steady(done.stdout) == steady(shown), command
-        ran += 1
-        if "/charges" in command and "ch_" in done.stdout:
-            charge_id = re.findall(r"ch_[0-9a-f]{32}", done.stdout)[0]
-            with fresh.client() as client:
-                decided(client, charge_id)
-    assert ran >= 6
+    with ExitStack() as beside:
+        for command, shown in steps():
+            if command in ELSEWHERE:
+                continue
+            if command.startswith(LISTEN):
+                beside.enter_context(meanwhile(command, shown or "", environment))
+                continue
+            run(command.replace("http://localhost:8000", address), shown, fresh, environment)
+            ran += 1
+    assert ran >= 7
+
+
+def run(command: str, shown: str | None, fresh: Stack, environment: dict[str, str]) -> None:
+    """Run one command of the README, and compare what it prints with what is shown."""
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    assert done.stdout, command
+    if shown is not None:
+        assert steady(done.stdout) == steady(shown), command
+    if "/charges" in command and "ch_" in done.stdout:
+        charge_id = re.findall(r"ch_[0-9a-f]{32}", done.stdout)[0]
+        with fresh.client() as client:
+            decided(client, charge_id)
 
 
 def test_every_linked_file_exists() -> None:

@@ -182,6 +182,15 @@ def test_a_part_that_dies_ends_the_rest_and_the_next_start_repairs_it(
     again = ivy(home, "up", "--detach")
     assert again.returncode == 0, again.stdout + again.stderr
     assert ask(home, f"/charges/{charge['id']}")["amount"] == 10000
+    later = ask(home, "/charges", CHARGE)["id"]
+    until(lambda: in_inbox(home, later) == {""})  # its secret was in the emulator
+
+
+def in_inbox(home: Path, subject: str) -> set[str]:
+    """Return what the inbox found wrong with deliveries about an object; "" for nothing."""
+    address = facts(home)["api"].removesuffix("/api/v1")
+    found = httpx.get(f"{address}/inbox/deliveries").json()["deliveries"]
+    return {each["refused"] for each in found if each["subject"] == subject}
 
 
 def test_down_ends_everything_of_this_home_and_nothing_of_the_other(homes: list[Path]) -> None:
