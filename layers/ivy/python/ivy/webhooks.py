@@ -51,6 +51,7 @@ Url = Annotated[
 Patterns = Annotated[
     list[TypePattern],
     Field(min_length=1, max_length=MAX_PATTERNS, description="Which events to send there."),
+    AfterValidator(lambda named: list(dict.fromkeys(named))),
 ]
 Ordered = Annotated[
     Flag,
@@ -184,7 +185,7 @@ def propose(caller: Caller, new: NewEndpoint) -> Endpoint:
         created_at=at,
         url=new.url,
         description=new.description,
-        events=list(dict.fromkeys(new.events)),
+        events=new.events,
         ordered=new.ordered,
         api_version=new.api_version,
     )
