@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from ivy import migrations
+from ivy import migrations, observe
 from local.postgres import Postgres
 from tests.cloud import Cloud
 from tests.driving import Platform
@@ -122,3 +123,20 @@ def platform(cloud: Cloud, store: Store) -> Iterator[Platform]:
     """A deployment of its own: drive the handlers through it."""
     with Platform(cloud, store) as deployment:
         yield deployment
+
+
+class Stdout:
+    """Whatever standard output is at the moment of writing."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+@pytest.fixture
+def to_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the logger, made once for the process, write to the output of this test."""
+    for handler in observe.logger().handlers:
+        monkeypatch.setattr(handler, "stream", Stdout())

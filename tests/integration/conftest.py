@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 
 from functions.charges import create, process
 from functions.charges import get as get_charge
-from ivy import observe
 from local.postgres import Postgres
 from tests.books import Books, played
 from tests.cloud import Cloud
@@ -93,23 +91,6 @@ def charging() -> Charging:
         return decided
 
     return charge
-
-
-class Stdout:
-    """Whatever standard output is at the moment of writing."""
-
-    def write(self, text: str) -> int:
-        return sys.stdout.write(text)
-
-    def flush(self) -> None:
-        sys.stdout.flush()
-
-
-@pytest.fixture
-def to_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the logger, made once for the process, write to the output of this test."""
-    for handler in observe.logger().handlers:
-        monkeypatch.setattr(handler, "stream", Stdout())
 
 
 @pytest.fixture

@@ -5,15 +5,27 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
+from functions.api_keys import create as create_key
 from functions.charges import create as create_charge
 from functions.charges import process as process_charge
+from functions.deliveries import get as get_delivery
 from functions.events import list as list_events
 from functions.webhooks import create as create_endpoint
 from functions.webhooks import get as get_endpoint
-from functions.webhooks import list_deliveries
-from tests.driving import Account, Platform
+from functions.webhooks import list_deliveries, update
+from ivy.serve.declaration import Route
+from tests.driving import Account, Platform, Reply
+from tests.environment import WEBHOOK_SECRETS
 from tests.webhook_target import Received, WebhookTarget
+
+URL = "https://example.com/webhooks"
+
+
+def asked(**fields: Any) -> dict[str, Any]:
+    """Return what makes an endpoint that nothing is sent to in tests."""
+    return {"url": URL, "events": ["*"], **fields}
 
 
 @dataclass
@@ -41,8 +53,22 @@ class Shop:
         self.platform.drain(process_charge.handler)
         return str(made.json()["id"])
 
+    def ask(self, route: Route, body: Any = None, **path: str) -> Reply:
+        """Send a request with the merchant's key."""
+        return self.platform.request(route, body, bearer=self.account.secret_key, **path)
+
     def get(self, endpoint: str) -> Any:
         return self.platform.read(get_endpoint.handler, self.account, id=endpoint)
+
+    def change(self, endpoint: str, **fields: Any) -> dict[str, Any]:
+        """Change an endpoint; returns it as it then is."""
+        changed = self.ask(update.handler, fields, id=endpoint)
+        assert changed.status == 200, changed.body
+        found: dict[str, Any] = changed.json()
+        return found
+
+    def delivery(self, delivery: str) -> Any:
+        return self.platform.read(get_delivery.handler, self.account, id=delivery)
 
     def deliveries(self, endpoint: str, **query: str) -> list[dict[str, Any]]:
         """Return the deliveries to an endpoint, newest first."""
@@ -74,3 +100,16 @@ class Shop:
     def arrived(self, behaviour: str = "ok") -> list[Received]:
         """Return what has arrived at an endpoint that behaves in a way."""
         return [each for each in self.target.received if each.path == f"/{behaviour}"]
+
+    def key(self, **fields: Any) -> str:
+        """Make another key of the same merchant; returns its secret."""
+        body = {"name": "another", **fields}
+        made = self.platform.request(create_key.handler, body, bearer=self.account.access_token)
+        assert made.status == 201, made.body
+        return str(made.json()["secret"])
+
+    def stored_secrets(self) -> dict[UUID, Any]:
+        """Return what the table of secrets holds, by endpoint."""
+        table = self.platform.name + WEBHOOK_SECRETS
+        found = self.platform.client("dynamodb").scan(TableName=table)["Items"]
+        return {UUID(each["id"]["S"]): each for each in found}
