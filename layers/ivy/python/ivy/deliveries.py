@@ -424,6 +424,8 @@ _FAN_OUT: LiteralString = (
 )
 
 # An ordered endpoint has one delivery under way: the first that is open, and no other before it.
+# Whether it is due is asked again where it is claimed: what came of an attempt may be written at
+# this moment, and the claim waits for that row and then sees it anew.
 _CLAIM: LiteralString = (
     """
     WITH endpoints AS MATERIALIZED (
@@ -458,6 +460,7 @@ _CLAIM: LiteralString = (
         SET status = 'sending', next_attempt_at = send_at + %(lease)s
         FROM due
         WHERE (d.merchant_id, d.livemode, d.id) = (due.merchant_id, due.livemode, delivery_id)
+          AND d.status IN ('pending', 'sending') AND d.next_attempt_at <= %(at)s + %(horizon)s
         RETURNING d.id AS delivery_id, d.merchant_id, d.livemode, d.endpoint_id, d.event_id,
                   url, d.attempts + 1 AS number, send_at - %(at)s AS wait,
                   api_version AS endpoint_version, d.sequence, send_at
