@@ -1,4 +1,4 @@
-"""Two at once: what is decided in the moment of a claim stays decided."""
+"""Two at once: what is decided in the moment of a claim or a fan-out stays decided."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, LiteralString
+from uuid import UUID
 
 import psycopg
 import pytest
 
-from ivy import deliveries, events, ids
-from ivy.database import Database
+from functions.webhooks import delete
+from ivy import deliveries, events, ids, webhooks
+from ivy.callers import Caller
+from ivy.database import Database, Tenant
 from ivy.webhook_messages import Delivery as Message
 from tests.conftest import Store
 from tests.webhooks.shop import Shop
@@ -64,3 +67,48 @@ def test_what_ends_while_it_is_claimed_is_not_sent_again(
         assert claiming.result() == []
         assert root.execute("SELECT status, next_attempt_at FROM deliveries").fetchall() == after
     assert len(shop.deliveries(endpoint)) == 1
+
+
+def test_an_endpoint_deleted_while_events_are_fanned_out_gets_none(
+    shop: Shop, store: Store, jobs: Database
+) -> None:
+    """Whoever deletes waits for the deliveries that are just being begun, and cancels them."""
+    endpoint = shop.endpoint()
+    shop.pay()
+    with ThreadPoolExecutor() as pool, store.superuser() as root:
+        with jobs.transaction() as tx:
+            deliveries.fan_out(tx, events.number(tx), ids.now())
+            begun: int = tx.value("SELECT count(*) FROM deliveries")
+            deleting = pool.submit(shop.ask, delete.handler, id=endpoint)
+            wait_for_lock(root)
+        assert deleting.result().status == 200
+        found = root.execute("SELECT endpoint_id, status FROM deliveries").fetchall()
+    assert begun == 2
+    assert found == [(UUID(endpoint.partition("_")[2]), "canceled")] * begun
+
+
+def test_events_fanned_out_while_an_endpoint_is_deleted_do_not_reach_it(
+    shop: Shop, store: Store, jobs: Database
+) -> None:
+    """Whoever fans out waits for who is deleting, and then finds one endpoint less."""
+    endpoint = shop.endpoint()
+    shop.pay()
+    app = Database(store.url("ivy_app"))
+    tenant = Tenant(shop.account.merchant_id, livemode=False)
+    key = UUID(shop.account.key_id.partition("_")[2])
+    caller = Caller(tenant, key, frozenset(), credential=key)
+
+    def fan_out() -> None:
+        with jobs.transaction() as tx:
+            deliveries.fan_out(tx, events.number(tx), ids.now())
+
+    with ThreadPoolExecutor() as pool, store.superuser() as root:
+        with app.transaction(tenant) as tx:
+            deleted = webhooks.delete(tx, caller, UUID(endpoint.partition("_")[2]))
+            deliveries.give_up(tx, deleted.id, "endpoint_deleted")
+            tx.value("SELECT 1")
+            fanning = pool.submit(fan_out)
+            wait_for_lock(root)
+        fanning.result()
+        assert root.execute("SELECT status FROM deliveries").fetchall() == []
+    app.close()

@@ -145,6 +145,7 @@ class Replayed(Object):
 
 def fan_out(tx: Transaction, numbered: list[Numbered], at: datetime) -> None:
     """Begin the deliveries of events that have just got their numbers; runs as ``ivy_jobs``."""
+    webhooks.keep_all(tx)
     tx.run(
         _FAN_OUT,
         merchants=[each.merchant_id for each in numbered],

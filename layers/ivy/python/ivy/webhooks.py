@@ -319,14 +319,26 @@ def judge(
     return judged
 
 
+def keep_all(tx: Transaction) -> None:
+    """Let no endpoint be deleted until the transaction ends; who is deleting one is waited for."""
+    tx.run(
+        "SELECT pg_advisory_xact_lock_shared(%(a)s, %(b)s)",
+        a=_ENDPOINTS_LOCK[0],
+        b=_ENDPOINTS_LOCK[1],
+    )
+
+
 def delete(tx: Transaction, caller: Caller, endpoint_id: UUID) -> Endpoint:
     """Remove an endpoint for good; nothing more is sent there.
+
+    Whatever was being fanned out has its deliveries by the time this returns; end them too.
 
     Raises:
         CredentialInvalid, ResourceMissing.
     """
     api_keys.check_standing(tx, caller)
     endpoint = lock(tx, endpoint_id)
+    tx.run("SELECT pg_advisory_xact_lock(%(a)s, %(b)s)", a=_ENDPOINTS_LOCK[0], b=_ENDPOINTS_LOCK[1])
     tx.run(
         "UPDATE webhook_endpoints SET status = 'deleted', disabled_reason = NULL,"
         " disabled_at = NULL WHERE id = %(id)s",
@@ -383,6 +395,9 @@ def require_enabled(endpoint: Endpoint) -> None:
     if endpoint.status != "enabled":
         raise errors.EndpointNotEnabled(f"The endpoint is {endpoint.status}.")
 
+
+_ENDPOINTS_LOCK = (0x1777, 1)
+"""Two numbers: locks of one number are merchants' and accounts'."""
 
 _FRESH = {"failures": 0, "failing_since": None, "warned_percent": 0, "resting_until": None}
 """A clean slate; how many deliveries it may have under way it must earn again."""
