@@ -22,8 +22,8 @@ def handler(
 ) -> Endpoint:
     """Change a webhook endpoint, pause it, or enable it again.
 
-    A paused endpoint gets its events once it is enabled. Enabling one that Ivy had disabled also
-    sends, oldest first, what failed and what it missed: up to 10,000 events of each.
+    A paused endpoint gets its events once it is enabled. One that Ivy had disabled then also gets,
+    oldest first, what failed and what it missed: up to 10,000 events of each.
     """
     before, after = webhooks.edit(tx, caller, id, change)
     deliveries.resume(tx, caller.tenant, before, after)

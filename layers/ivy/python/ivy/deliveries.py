@@ -39,6 +39,9 @@ CLAIM_LIMIT = 500
 REPLAY_LIMIT = 10_000
 """Events that one replay sends at most."""
 
+LATE = timedelta(hours=1)
+"""For how long an event may have waited for its number, and so for its deliveries."""
+
 _SQS_BATCH = 10
 _SQS_BYTES = 200_000
 
@@ -145,7 +148,7 @@ class Replayed(Object):
 
 def fan_out(tx: Transaction, numbered: list[Numbered], at: datetime) -> None:
     """Begin the deliveries of events that have just got their numbers; runs as ``ivy_jobs``."""
-    webhooks.keep_all(tx)
+    webhooks.fanning_out(tx)
     tx.run(
         _FAN_OUT,
         merchants=[each.merchant_id for each in numbered],
@@ -325,10 +328,17 @@ def resend(tx: Transaction, caller: Caller, delivery_id: UUID) -> Delivery:
     return get(tx, started)
 
 
+@dataclass(frozen=True, slots=True)
+class _Again:
+    deliveries: int
+    next_since: datetime | None
+
+
 def replay(tx: Transaction, caller: Caller, endpoint_id: UUID, wanted: Replay) -> Replayed:
     """Begin deliveries of past events that an endpoint subscribes to, oldest first.
 
-    One that is still on its way there is not sent twice.
+    With ``only_failed``, of those whose last delivery to it failed; without, also of those it never
+    got. One that is still on its way there is not sent twice.
 
     Raises:
         CredentialInvalid, ResourceMissing.
@@ -337,39 +347,15 @@ def replay(tx: Transaction, caller: Caller, endpoint_id: UUID, wanted: Replay) -
     api_keys.check_standing(tx, caller)
     endpoint = webhooks.lock(tx, endpoint_id)
     webhooks.require_enabled(endpoint)
-    until = wanted.until or ids.now()
-    return again(tx, caller.tenant, endpoint, wanted.since, until, only_failed=wanted.only_failed)
-
-
-@dataclass(frozen=True, slots=True)
-class _Again:
-    deliveries: int
-    next_since: datetime | None
-
-
-def again(
-    tx: Transaction,
-    tenant: Tenant,
-    endpoint: Endpoint,
-    since: datetime,
-    until: datetime,
-    *,
-    only_failed: bool,
-) -> Replayed:
-    """Begin deliveries of the events of a time that an endpoint subscribes to, oldest first.
-
-    With ``only_failed``, of those whose last delivery to it failed; without, also of those it never
-    got.
-    """
     found = tx.row(
         _Again,
         _AGAIN,
-        merchant_id=tenant.merchant_id,
-        livemode=tenant.livemode,
+        merchant_id=caller.tenant.merchant_id,
+        livemode=caller.tenant.livemode,
         endpoint=endpoint.id,
-        lowest=ids.first_at(since),
-        below=ids.first_at(until),
-        only_failed=only_failed,
+        lowest=ids.first_at(wanted.since),
+        below=ids.first_at(wanted.until or ids.now()),
+        only_failed=wanted.only_failed,
         at=ids.now(),
         limit=REPLAY_LIMIT,
     )
@@ -383,13 +369,24 @@ def again(
 
 
 def resume(tx: Transaction, tenant: Tenant, before: Endpoint, after: Endpoint) -> None:
-    """Let an endpoint that is no longer disabled have what it missed; if paused, then later."""
-    if after.status != "disabled" and before.disabled_at:
-        given_up_since = tx.value(_GIVEN_UP_SINCE, endpoint=after.id)
-        times = (before.failing_since, given_up_since, before.disabled_at)
-        failed_since = min(each for each in times if each)
-        again(tx, tenant, after, failed_since, ids.now(), only_failed=True)
-        again(tx, tenant, after, before.disabled_at, ids.now(), only_failed=False)
+    """Let an endpoint that was disabled and no longer is have what it missed.
+
+    That is what failed while it only failed, whenever it happened, and what it was never to get.
+    """
+    if before.disabled_at is None or after.disabled_at is not None:
+        return
+    webhooks.hold_fan_outs(tx)
+    tx.to_publish = True
+    tx.run(
+        _RESUME,
+        merchant_id=tenant.merchant_id,
+        livemode=tenant.livemode,
+        endpoint=after.id,
+        failing_since=before.failing_since or before.disabled_at,
+        lowest=ids.first_at(max(before.created_at, before.disabled_at - LATE)),
+        at=ids.now(),
+        limit=REPLAY_LIMIT,
+    )
 
 
 def give_up(tx: Transaction, endpoint_id: UUID, reason: FailureReason) -> None:
@@ -451,7 +448,7 @@ _CLAIM: LiteralString = (
               AND (NOT ordered OR d.sequence = (
                 SELECT min(o.sequence) FROM deliveries o
                 WHERE o.endpoint_id = endpoints.id AND o.status IN ('pending', 'sending')))
-            ORDER BY d.next_attempt_at
+            ORDER BY d.next_attempt_at, d.sequence
             LIMIT greatest(
                 CASE WHEN ordered THEN 1 ELSE allowance END - under_way, 0)) AS first
         ORDER BY send_at
@@ -504,18 +501,6 @@ _RESEND: LiteralString = """
     RETURNING id
 """
 
-# What was on its way when it was disabled can be older than its last good answer, and a 410 ends
-# all of it, also for an endpoint that had never failed.
-_GIVEN_UP_SINCE = """
-    SELECT min(e.created_at)
-    FROM deliveries d JOIN events e ON e.id = d.event_id
-    WHERE d.endpoint_id = %(endpoint)s AND d.failure_reason = 'endpoint_disabled'
-      AND NOT EXISTS (
-        SELECT FROM deliveries later
-        WHERE (later.endpoint_id, later.event_id) = (d.endpoint_id, d.event_id)
-          AND later.id > d.id)
-"""
-
 _AGAIN: LiteralString = (
     """
     WITH wanted AS (
@@ -545,5 +530,45 @@ _AGAIN: LiteralString = (
     )
     SELECT (SELECT count(*) FROM begun) AS deliveries, (
         SELECT created_at FROM wanted ORDER BY id OFFSET %(limit)s) AS next_since
+"""
+)
+
+# What failed: every delivery that is the last of its event here and was tried in the bad time or
+# given up at its end. What it was never to get: events fanned out while it was disabled.
+_RESUME: LiteralString = (
+    """
+    WITH failed AS (
+        SELECT d.event_id, d.sequence FROM deliveries d
+        WHERE d.endpoint_id = %(endpoint)s AND d.status = 'failed'
+          AND (d.failure_reason = 'endpoint_disabled' OR EXISTS (
+            SELECT FROM delivery_attempts
+            WHERE delivery_id = d.id AND delivery_attempts.at >= %(failing_since)s))
+          AND NOT EXISTS (
+            SELECT FROM deliveries later
+            WHERE (later.endpoint_id, later.event_id) = (d.endpoint_id, d.event_id)
+              AND later.id > d.id)
+        ORDER BY d.sequence
+        LIMIT %(limit)s
+    ), missed AS (
+        SELECT e.id AS event_id, n.sequence
+        FROM events e
+        JOIN event_numbers n ON n.event_id = e.id
+        JOIN webhook_endpoints w ON w.id = %(endpoint)s
+        WHERE e.merchant_id = %(merchant_id)s AND e.livemode = %(livemode)s
+          AND e.id >= %(lowest)s
+          AND """
+    + _WANTED
+    + """
+          AND NOT EXISTS (
+            SELECT FROM deliveries d WHERE d.event_id = e.id AND d.endpoint_id = w.id)
+        ORDER BY n.sequence
+        LIMIT %(limit)s
+    )
+    INSERT INTO deliveries (merchant_id, livemode, id, endpoint_id, event_id, sequence, created_at,
+                            next_attempt_at)
+    SELECT %(merchant_id)s, %(livemode)s, uuidv7(), %(endpoint)s, event_id, sequence, %(at)s, %(at)s
+    FROM (SELECT * FROM failed UNION ALL SELECT * FROM missed) AS wanted
+    ORDER BY sequence
+    ON CONFLICT (endpoint_id, sequence) WHERE status IN ('pending', 'sending') DO NOTHING
 """
 )

@@ -88,8 +88,8 @@ class EndpointChange(Input):
     status: Annotated[
         Literal["enabled", "paused"] | None,
         Field(
-            description="`paused` keeps events until it is enabled again. Enabling a disabled"
-            " endpoint also sends what it missed."
+            description="`paused` keeps events until it is enabled again. A disabled endpoint that"
+            " is enabled, or paused and then enabled, also gets what it missed."
         ),
     ] = None
 
@@ -265,7 +265,8 @@ def edit(
 ) -> tuple[Endpoint, Endpoint]:
     """Change what a request names of an endpoint; returns it as it was and as it is.
 
-    Another address, or enabling (or pausing) what was disabled, is a fresh start.
+    Another address, or taking up again what was paused or disabled, is a fresh start; one that is
+    disabled keeps what it was disabled for until then.
 
     Raises:
         CredentialInvalid, ResourceMissing.
@@ -277,9 +278,12 @@ def edit(
         for name, each in wanted.model_dump(exclude_unset=True).items()
         if each is not None or name == "description"
     }
-    if "url" in named or (before.status == "disabled" and "status" in named):
+    status = named.get("status", before.status)
+    moved = named.get("url", before.url) != before.url and status != "disabled"
+    revived = before.status not in ("enabled", status)
+    if moved or revived:
         named |= _FRESH
-    if "status" in named:
+    if revived:
         named |= {"disabled_reason": None, "disabled_at": None}
     after = _save(tx, before, before.model_copy(update=named))
     tx.to_publish = True
@@ -319,13 +323,19 @@ def judge(
     return judged
 
 
-def keep_all(tx: Transaction) -> None:
-    """Let no endpoint be deleted until the transaction ends; who is deleting one is waited for."""
-    tx.run(
-        "SELECT pg_advisory_xact_lock_shared(%(a)s, %(b)s)",
-        a=_ENDPOINTS_LOCK[0],
-        b=_ENDPOINTS_LOCK[1],
-    )
+def fanning_out(tx: Transaction) -> None:
+    """Let no endpoint be deleted or resumed until the transaction ends; who does so is waited for.
+
+    Otherwise the one would not see the deliveries, and the other not what became of the endpoint.
+    """
+    a, b = _FAN_OUT_LOCK
+    tx.run("SELECT pg_advisory_xact_lock_shared(%(a)s, %(b)s)", a=a, b=b)
+
+
+def hold_fan_outs(tx: Transaction) -> None:
+    """Wait until nobody fans out, and let nobody until the transaction ends."""
+    a, b = _FAN_OUT_LOCK
+    tx.run("SELECT pg_advisory_xact_lock(%(a)s, %(b)s)", a=a, b=b)
 
 
 def delete(tx: Transaction, caller: Caller, endpoint_id: UUID) -> Endpoint:
@@ -338,7 +348,7 @@ def delete(tx: Transaction, caller: Caller, endpoint_id: UUID) -> Endpoint:
     """
     api_keys.check_standing(tx, caller)
     endpoint = lock(tx, endpoint_id)
-    tx.run("SELECT pg_advisory_xact_lock(%(a)s, %(b)s)", a=_ENDPOINTS_LOCK[0], b=_ENDPOINTS_LOCK[1])
+    hold_fan_outs(tx)
     tx.run(
         "UPDATE webhook_endpoints SET status = 'deleted', disabled_reason = NULL,"
         " disabled_at = NULL WHERE id = %(id)s",
@@ -396,7 +406,7 @@ def require_enabled(endpoint: Endpoint) -> None:
         raise errors.EndpointNotEnabled(f"The endpoint is {endpoint.status}.")
 
 
-_ENDPOINTS_LOCK = (0x1777, 1)
+_FAN_OUT_LOCK = (0x1777, 1)
 """Two numbers: locks of one number are merchants' and accounts'."""
 
 _FRESH = {"failures": 0, "failing_since": None, "warned_percent": 0, "resting_until": None}
