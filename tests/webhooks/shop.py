@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import json
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -12,9 +12,10 @@ from functions.charges import create as create_charge
 from functions.charges import process as process_charge
 from functions.deliveries import get as get_delivery
 from functions.events import list as list_events
+from functions.events import sweep
 from functions.webhooks import create as create_endpoint
+from functions.webhooks import deliver, list_deliveries, record, update
 from functions.webhooks import get as get_endpoint
-from functions.webhooks import list_deliveries, update
 from ivy.serve.declaration import Route
 from tests.driving import Account, Platform, Reply
 from tests.environment import WEBHOOK_SECRETS
@@ -48,7 +49,8 @@ class Shop:
     def pay(self, token: str = "tok_visa", **fields: Any) -> str:
         """Make a charge and let it be decided; returns its id."""
         body = {"amount": 10_000, "currency": "USD", "payment_method": token, **fields}
-        made = self.platform.post(create_charge.handler, self.account, body, key=uuid.uuid4().hex)
+        text = json.dumps(body, ensure_ascii=False)
+        made = self.platform.post(create_charge.handler, self.account, text)
         assert made.status == 201, made.body
         self.platform.drain(process_charge.handler)
         return str(made.json()["id"])
@@ -113,3 +115,14 @@ class Shop:
         table = self.platform.name + WEBHOOK_SECRETS
         found = self.platform.client("dynamodb").scan(TableName=table)["Items"]
         return {UUID(each["id"]["S"]): each for each in found}
+
+    def attempt(self, **later: float) -> int:
+        """Let time pass, and send what is due then once; returns how many were sent.
+
+        Nothing is published afterwards: what is due soon waits in the queue for real.
+        """
+        self.platform.pass_time(**later)
+        report = self.platform.run(sweep.handler)
+        self.platform.drain(deliver.handler, record.handler)
+        self.platform.lose_messages("events")
+        return int(report["sent"])
