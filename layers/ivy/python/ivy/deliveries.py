@@ -302,11 +302,14 @@ def of_event(tx: Transaction, event: Event) -> EventWithDeliveries:
 
 
 def resend(tx: Transaction, caller: Caller, delivery_id: UUID) -> Delivery:
-    """Send an event to an endpoint again: at once if it is still to be sent, else anew.
+    """Send an event to an endpoint again: at once if it waits for that, else anew.
+
+    One that is being sent is left alone.
 
     Raises:
-        CredentialInvalid, ResourceMissing.
-        EndpointNotEnabled: The endpoint is paused, disabled or deleted.
+        CredentialInvalid.
+        ResourceMissing: There is no such delivery, or its endpoint was deleted.
+        EndpointNotEnabled: The endpoint is paused or disabled.
     """
     api_keys.check_standing(tx, caller)
     delivery = get(tx, delivery_id)
@@ -497,7 +500,9 @@ _RESEND: LiteralString = """
     VALUES (%(merchant_id)s, %(livemode)s, uuidv7(), %(endpoint)s, %(event)s, %(sequence)s, %(at)s,
             %(at)s)
     ON CONFLICT (endpoint_id, sequence) WHERE status IN ('pending', 'sending')
-    DO UPDATE SET next_attempt_at = least(deliveries.next_attempt_at, %(at)s)
+    DO UPDATE SET next_attempt_at = CASE deliveries.status
+        WHEN 'sending' THEN deliveries.next_attempt_at -- not a second one beside it
+        ELSE least(deliveries.next_attempt_at, %(at)s) END
     RETURNING id
 """
 
