@@ -69,12 +69,12 @@ class Inbox:
     """The ASGI application below ``/inbox``.
 
     Attributes:
-        secret: The endpoint's; nothing is verified without it.
+        secrets: Of the endpoint, the newest first; nothing is verified without one.
         behaviour: One of ``STATUSES``.
         kept: The newest last.
     """
 
-    secret: str = ""
+    secrets: tuple[str, ...] = ()
     behaviour: str = "accept"
     kept: deque[Kept] = field(default_factory=lambda: deque(maxlen=KEPT))
     count: int = 0
@@ -105,7 +105,7 @@ class Inbox:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        refused = why_not_verified(self.secret, headers, body)
+        refused = self._why_not_verified(headers, body)
         status = STATUSES[self.behaviour]
         if refused and self.behaviour == "accept":
             status = HTTPStatus.BAD_REQUEST
@@ -116,6 +116,13 @@ class Inbox:
                 await asyncio.wait_for(receive(), HANG_SECONDS)
             status = HTTPStatus.SERVICE_UNAVAILABLE
         await _empty(send, status)
+
+    def _why_not_verified(self, headers: Mapping[str, str], body: bytes) -> str:
+        """Return why no secret fits; empty when one does, as senders know an older one a while."""
+        if not self.secrets:
+            return "The endpoint is not registered yet"
+        reasons = [why_not_verified(secret, headers, body) for secret in self.secrets]
+        return "" if "" in reasons else reasons[0]
 
     async def _list(self, scope: Message, send: Send) -> None:
         """Answer with what arrived after a number, oldest first, and where the switch stands."""

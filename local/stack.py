@@ -275,8 +275,8 @@ class LocalStack:
             if not gateways:
                 raise LocalError(f"No stack holds an {REST_API}.", "Look into infra/.")
             stage = f"{self.aws.endpoint}/_aws/execute-api/{gateways[0]}/{STAGE}"
-            kept = self.home.read("inbox").get("secret", "")
-            front = FrontServer(Front(stage=stage, inbox=Inbox(kept)), 0)
+            kept = self.home.read("inbox").get("secret")
+            front = FrontServer(Front(stage=stage, inbox=Inbox((kept,) if kept else ())), 0)
 
             def start(port: int) -> None:
                 front.port = port
@@ -301,7 +301,8 @@ class LocalStack:
         assert self.front is not None  # noqa: S101 - started before
         address = f"http://localhost:{self.front.port}"
         endpoint = inbox.register(self.home, merchant, address)
-        self.front.front.inbox.secret = endpoint["secret"]
+        shown = self.front.front.inbox
+        shown.secrets = (endpoint["secret"], *shown.secrets)
 
     def _described(self, merchant: dict[str, str]) -> dict[str, Any]:
         assert self.front is not None  # noqa: S101 - started before

@@ -44,7 +44,7 @@ def server() -> Iterator[FrontServer]:
 
 @pytest.fixture
 def front(server: FrontServer) -> FrontServer:
-    server.front.inbox = Inbox(SECRET)
+    server.front.inbox = Inbox((SECRET,))
     return server
 
 
@@ -90,9 +90,16 @@ def test_what_is_not_ivys_is_refused_kept_and_said_to_be_so(front: FrontServer) 
         "No matching signature found",
         "Malformed signature or body",
     ]
-    front.front.inbox.secret = ""
+    front.front.inbox.secrets = ()
     deliver(address(front, "/receive"))
     assert kept(front)[-1]["refused"] == "The endpoint is not registered yet"
+
+
+def test_the_secret_before_verifies_too(front: FrontServer) -> None:
+    """A sender that read it a moment before it was rotated signs with it for up to a minute."""
+    front.front.inbox.secrets = (STRANGER, SECRET)
+    assert deliver(address(front, "/receive"), SECRET).status_code == 204
+    assert deliver(address(front, "/receive"), STRANGER).status_code == 204
 
 
 @pytest.mark.parametrize(("position", "status"), [("fail", 500), ("gone", 410), ("accept", 204)])
