@@ -25,7 +25,7 @@ from ivy.refunds import NewRefund
 
 AMOUNT_MINOR = 10_000
 CONNECTOR = "simulated"
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 9.0
 POLL_SECONDS = 0.1
 
 
