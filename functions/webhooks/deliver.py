@@ -11,6 +11,7 @@ from ivy.webhook_messages import Delivery
     uses=(Need.WEBHOOK_SECRETS_READ, Need.DELIVERY_RESULTS_QUEUE),
     timeout_seconds=25,
     parallel=True,
+    max_concurrency=200,  # it holds no connection to the database
 )
 def handler(delivery: Delivery) -> None:
     """Make one attempt: outside the database's network, knowing nothing but the message."""

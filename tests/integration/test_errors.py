@@ -16,9 +16,13 @@ from functions.charges import get as get_charge
 from functions.connectors import collect
 from functions.disputes import accept, evidence
 from functions.disputes import list as list_disputes
+from functions.events import trigger
 from functions.refunds import create as refund
+from functions.webhooks import create as create_endpoint
+from functions.webhooks import test as test_endpoint
+from functions.webhooks import update as update_endpoint
 from infra import responses
-from ivy import errors
+from ivy import errors, webhooks
 from ivy.database import Tenant
 from ivy.serve import endpoint, http
 from ivy.serve.declaration import Route
@@ -205,6 +209,27 @@ def refunded_twice(world: World) -> Reply:
     return world.post(refund.handler, charge=charge, amount=60)
 
 
+def triggered_in_live_mode(world: World) -> Reply:
+    key = world.key(mode="live")["secret"]
+    return world._send(trigger.handler, {"type": "charge.succeeded"}, bearer=key)
+
+
+def with_endpoints_enough(world: World) -> Reply:
+    live = world.key(mode="live")["secret"]
+    new = {"url": "https://example.com/", "events": ["*"]}
+    for _ in range(webhooks.MAX_ENDPOINTS):
+        assert world._send(create_endpoint.handler, new, bearer=live).status == 201
+    return world._send(create_endpoint.handler, new, bearer=live)
+
+
+def while_paused(world: World) -> Reply:
+    key = world.account.secret_key
+    new = {"url": "https://example.com/", "events": ["*"]}
+    made = world._send(create_endpoint.handler, new, bearer=key).json()["id"]
+    world._send(update_endpoint.handler, {"status": "paused"}, bearer=key, id=made)
+    return world._send(test_endpoint.handler, None, bearer=key, id=made)
+
+
 def of_the_gateway(kind: str) -> Callable[[World], Reply]:
     """An answer that the gateway gives without asking us, filled in as it would."""
 
@@ -232,6 +257,7 @@ REACHED: dict[str, Callable[[World], Reply]] = {
     "charge_declined": declined,
     "address_refused": from_elsewhere,
     "live_mode_locked": live,
+    "test_mode_only": triggered_in_live_mode,
     "resource_missing": of_nobody,
     "route_unknown": off_the_map,
     "idempotency_key_in_use": while_running,
@@ -245,6 +271,8 @@ REACHED: dict[str, Callable[[World], Reply]] = {
         refund.handler, charge=world.charged(capture=False)
     ),
     "dispute_closed": of_a_closed_dispute,
+    "endpoint_limit_reached": with_endpoints_enough,
+    "endpoint_not_enabled": while_paused,
     "body_too_large": lambda world: world.charge({"x": "y" * 256 * 1024}),
     "media_type_unsupported": lambda world: world.charge(**{"Content-Type": "text/plain"}),
     "request_invalid": lambda world: world.charge({}),

@@ -67,7 +67,7 @@ def test_what_may_be_under_way_grows_by_one_and_halves() -> None:
     for _ in range(9):
         found = failing(1, found)
         halved.append(found.allowance)
-    assert halved == [100, 50, 25, 12, 6, 3, 1, 1, 1]
+    assert halved == [25, 12, 6, 3, 1, 1, 1, 1, 1]
 
 
 def test_a_slow_answer_is_no_reason_to_send_more() -> None:

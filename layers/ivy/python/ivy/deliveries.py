@@ -33,6 +33,13 @@ HORIZON = timedelta(seconds=60)
 LEASE = timedelta(minutes=5)
 """What is being sent and not heard of for so long is sent again; messages are hidden shorter."""
 
+UNANSWERED = timedelta(seconds=3)
+"""An endpoint that owes an answer for so long is sent nothing more: each waiting attempt keeps a
+sender, and with it others' messages, until it ends."""
+
+ANSWERED_BY_THEN = timedelta(seconds=20)
+"""An attempt that began earlier has ended, whatever became of its report."""
+
 CLAIM_LIMIT = 500
 """Deliveries that one pass claims; the next pass takes the rest."""
 
@@ -208,11 +215,20 @@ Waiting = tuple[Message, int]
 def claim(tx: Transaction, at: datetime, limit: int = CLAIM_LIMIT) -> list[Waiting]:
     """Take deliveries that are due soon, and return them; runs as ``ivy_jobs``, one at a time.
 
-    Of each enabled endpoint that is not resting, as many as may be under way at once; of an ordered
-    one only the first that is open. Send what is returned after the commit.
+    Of each enabled endpoint that is not resting and owes no answer, as many as may be under way at
+    once; of an ordered one only the first that is open. Send what is returned after the commit.
     """
     events.take_lane(tx)
-    rows = tx.rows(_Claimed, _CLAIM, at=at, horizon=HORIZON, lease=LEASE, limit=limit)
+    rows = tx.rows(
+        _Claimed,
+        _CLAIM,
+        at=at,
+        horizon=HORIZON,
+        lease=LEASE,
+        unanswered=UNANSWERED,
+        answered_by_then=ANSWERED_BY_THEN,
+        limit=limit,
+    )
     return [(row.message(), max(math.ceil(row.wait.total_seconds()), 0)) for row in rows]
 
 
@@ -441,6 +457,11 @@ _CLAIM: LiteralString = (
             SELECT FROM deliveries d
             WHERE d.endpoint_id = w.id AND d.status IN ('pending', 'sending')
               AND d.next_attempt_at <= %(at)s + %(horizon)s)
+          AND NOT EXISTS (
+            SELECT FROM deliveries d
+            WHERE d.endpoint_id = w.id AND d.status = 'sending'
+              AND d.next_attempt_at BETWEEN %(at)s + %(lease)s - %(answered_by_then)s
+                  AND %(at)s + %(lease)s - %(unanswered)s)
     ), due AS (
         SELECT endpoints.*, first.id AS delivery_id, first.event_id,
                greatest(first.next_attempt_at, resting_until, %(at)s) AS send_at

@@ -15,7 +15,7 @@ from ivy.events import EndpointEventType
 from ivy.webhook_messages import Attempted
 
 FIRST_ALLOWANCE = 5
-MOST_ALLOWANCE = 200
+MOST_ALLOWANCE = 50
 """Deliveries under way at once."""
 
 SLOW_MILLISECONDS = 5_000
