@@ -230,6 +230,7 @@ class World:
 
     def broken_when_drained(self, poison: Iterable[str] = ()) -> dict[str, list[str]]:
         """Return what is wrong once everything that was owed should have been done."""
+        self.platform.publish()
         found = self.broken()
         queued = [body for queue in self.platform.queues for body in self.platform.messages(queue)]
         with self.platform.store.superuser() as connection:

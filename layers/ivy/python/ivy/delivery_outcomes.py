@@ -73,16 +73,17 @@ def record(tx: Transaction, tenant: Tenant, attempted: Attempted) -> bool:
 
 
 def _keep(tx: Transaction, tenant: Tenant, attempted: Attempted) -> None:
-    """Keep an attempt in the log; one of the same number that came first stays."""
+    """Keep an attempt in the log, under the next number there.
+
+    A message that came twice can fail first and arrive then: both are in the log.
+    """
     tx.run(
         _KEEP,
         merchant_id=tenant.merchant_id,
         livemode=tenant.livemode,
         delivery_id=attempted.delivery,
         **attempted.model_dump(
-            include={
-                *("number", "at", "outcome", "status_code", "error", "milliseconds", "response")
-            }
+            include={*("at", "outcome", "status_code", "error", "milliseconds", "response")}
         ),
     )
 
@@ -129,7 +130,9 @@ _OPEN = """
 _KEEP = """
     INSERT INTO delivery_attempts (merchant_id, livemode, delivery_id, number, at, outcome,
                                    status_code, error, milliseconds, response)
-    VALUES (%(merchant_id)s, %(livemode)s, %(delivery_id)s, %(number)s, %(at)s, %(outcome)s,
-            %(status_code)s, %(error)s, %(milliseconds)s, %(response)s)
-    ON CONFLICT DO NOTHING
+    SELECT %(merchant_id)s, %(livemode)s, %(delivery_id)s, coalesce(max(number), 0) + 1, %(at)s,
+           %(outcome)s, %(status_code)s, %(error)s, %(milliseconds)s, %(response)s
+    FROM delivery_attempts
+    WHERE (merchant_id, livemode, delivery_id)
+        = (%(merchant_id)s, %(livemode)s, %(delivery_id)s)
 """
