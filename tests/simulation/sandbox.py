@@ -20,11 +20,13 @@ import psycopg
 import pytest
 
 from functions.connectors import collect
+from functions.events import sweep
 from ivy import database, faults, ids, money, observe
 from ivy.connectors import challenges
 from ivy.outbox import Task
 from ivy.serve import front, http
 from ivy.serve.declaration import Consumer, Job, Route
+from tests import invariants
 from tests.cloud import Cloud
 from tests.conftest import Store
 from tests.driving import Account, Platform, Reply
@@ -207,6 +209,11 @@ class Sandbox:
             found.setdefault(currency, set()).add(day)
         return found
 
+    def left_over(self) -> list[str]:
+        """Return what is still to be done when even the events have been published."""
+        self.run(sweep.handler)
+        return invariants.i12_nothing_is_left_over(self.connection)
+
     def reset(self, at: datetime) -> None:
         """Begin again at a time, with the same merchants and nothing else."""
         self.pocket.forget()
@@ -286,7 +293,8 @@ _STATE: LiteralString = """
 
 _RESET = """
     SET session_replication_role = replica;
-    TRUNCATE charges, refunds, disputes, attempts, events, outbox, journal, idempotency_keys;
+    TRUNCATE charges, refunds, disputes, attempts, events, event_numbers, outbox, journal,
+        idempotency_keys;
     UPDATE accounts SET balance = 0;
     DELETE FROM fee_plans WHERE code LIKE 'plan%' AND version > 1;
     SET session_replication_role = origin;

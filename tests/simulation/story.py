@@ -350,7 +350,7 @@ class Story:
                 self.inbox = [task for task in self.inbox if task not in batch]
             self.collect([], dies=False)
         self.check()
-        assert invariants.i12_nothing_is_left_over(self.sandbox.connection) == []
+        assert self.sandbox.left_over() == []
         for name, payment in self.sandbox.payments().items():
             charge = self.model.charges[name]
             taken = (payment["captured_minor"], payment["refunded_minor"])

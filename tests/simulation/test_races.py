@@ -116,7 +116,7 @@ class Races:
         """Nothing is broken, nothing is stuck, and nobody deadlocked."""
         connection = self.here.connection
         assert invariants.broken(connection) == {}
-        assert invariants.i12_nothing_is_left_over(connection) == []
+        assert self.here.left_over() == []
         found = connection.execute(
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         ).fetchone()

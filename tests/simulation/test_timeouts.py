@@ -147,7 +147,7 @@ def test_the_relay_finds_out_what_a_silent_acquirer_did_and_nothing_is_done_twic
     _each_is_as_wanted(silence, cases)
     _sums_agree(silence, cases)
     assert invariants.broken(here.connection) == {}
-    assert invariants.i12_nothing_is_left_over(here.connection) == []
+    assert here.left_over() == []
 
 
 def _each_is_as_wanted(silence: Silence, cases: list[Case]) -> None:
