@@ -83,7 +83,6 @@ def test_five_days_of_failure_are_warned_of_and_made_good_by_one_patch(shop: Sho
         shop.pay()
     shop.platform.publish()
     late = shop.arrived("broken")[attempted:]
-    print("LATE", len(late), queued)
     assert len(late) <= queued  # what the queue held then for its seconds, and nothing else
     assert {each.headers["webhook-id"] for each in late} <= known
     back = shop.change(endpoint, status="enabled", url=shop.target.url("ok"))
