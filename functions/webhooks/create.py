@@ -25,10 +25,13 @@ def handler(database: Database, caller: Caller, new: NewEndpoint) -> CreatedEndp
     """
     made = webhooks.propose(caller, new)
     secret = webhook_secrets.create(made.id)  # first: an endpoint without one could verify nothing
+    added = False
     try:
         with database.transaction(caller.tenant) as tx:
             webhooks.add(tx, caller, made)
+            added = True
     except Exception:
-        webhook_secrets.forget(made.id)
+        if not added:  # else its commit may have succeeded and only the answer been lost
+            webhook_secrets.forget(made.id)
         raise
     return CreatedEndpoint(**dict(made), secret=secret)

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import pytest
 
-from ivy import deliveries, delivery_outcomes, events, ids, publishing
+from ivy import delivery_outcomes, dispatch, events, ids, publishing
 from ivy.database import Database, Tenant
 from ivy.webhook_messages import Attempted, Delivery
 from tests.conftest import Store
@@ -46,7 +46,7 @@ class Network:
     results: list[Attempted] = field(default_factory=list)
     arrived: dict[tuple[str, str], list[tuple[int, str]]] = field(default_factory=dict)
 
-    def send(self, claimed: list[deliveries.Waiting]) -> int:
+    def send(self, claimed: list[dispatch.Waiting]) -> int:
         """Take messages as the queue does, and be careless with them."""
         for message, _ in claimed:
             self.messages += self._copies(message)
@@ -104,7 +104,7 @@ def test_nothing_is_lost_and_nothing_misplaced(
     seed = int(os.environ.get("IVY_SEED", random.SystemRandom().randrange(2**32)))
     network = Network(random.Random(seed), ids.now())  # noqa: S311 - repeatable on purpose
     monkeypatch.setattr(ids, "now", lambda: network.now)
-    monkeypatch.setattr(deliveries, "send", network.send)
+    monkeypatch.setattr(dispatch, "send", network.send)
     monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 0)
     monkeypatch.setattr(delivery_outcomes.random, "uniform", network.chance.uniform)
     with store.superuser() as root:

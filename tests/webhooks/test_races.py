@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from functions.webhooks import delete
-from ivy import deliveries, events, ids, webhooks
+from ivy import deliveries, dispatch, events, ids, webhooks
 from ivy.callers import Caller
 from ivy.database import Database, Tenant
 from ivy.webhook_messages import Delivery as Message
@@ -42,7 +42,7 @@ def wait_for_lock(root: psycopg.Connection[Any]) -> None:
 
 def claimed(jobs: Database) -> list[Message]:
     with jobs.transaction() as tx:
-        return [message for message, _ in deliveries.claim(tx, ids.now())]
+        return [message for message, _ in dispatch.claim(tx, ids.now())]
 
 
 ENDINGS: dict[str, LiteralString] = {
@@ -60,7 +60,7 @@ def test_what_ends_while_it_is_claimed_is_not_sent_again(
     endpoint = shop.endpoint("ok", "charge.pending")
     shop.pay()
     with jobs.transaction() as tx:
-        deliveries.fan_out(tx, events.number(tx), ids.now())
+        dispatch.fan_out(tx, events.number(tx), ids.now())
     with ThreadPoolExecutor() as pool, store.superuser() as root, store.superuser() as other:
         with other.transaction():
             other.execute(f"UPDATE deliveries SET {ENDINGS[ending]}")
@@ -80,7 +80,7 @@ def test_an_endpoint_deleted_while_events_are_fanned_out_gets_none(
     shop.pay()
     with ThreadPoolExecutor() as pool, store.superuser() as root:
         with jobs.transaction() as tx:
-            deliveries.fan_out(tx, events.number(tx), ids.now())
+            dispatch.fan_out(tx, events.number(tx), ids.now())
             begun: int = tx.value("SELECT count(*) FROM deliveries")
             deleting = pool.submit(shop.ask, delete.handler, id=endpoint)
             wait_for_lock(root)
@@ -103,7 +103,7 @@ def test_events_fanned_out_while_an_endpoint_is_deleted_do_not_reach_it(
 
     def fan_out() -> None:
         with jobs.transaction() as tx:
-            deliveries.fan_out(tx, events.number(tx), ids.now())
+            dispatch.fan_out(tx, events.number(tx), ids.now())
 
     with ThreadPoolExecutor() as pool, store.superuser() as root:
         with app.transaction(tenant) as tx:

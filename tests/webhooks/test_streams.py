@@ -207,7 +207,7 @@ def test_publishing_goes_on_where_a_limit_ended_it(
             with database.transaction(HOT) as tx:
                 change(tx, HOT, ids.new(ids.now()), 1)
     assert number(jobs, limit=10) == 10
-    monkeypatch.setattr(publishing.deliveries, "send", lambda claimed: len(list(claimed)))
+    monkeypatch.setattr(publishing.dispatch, "send", lambda claimed: len(list(claimed)))
     assert publishing.publish(jobs) == publishing.Report(numbered=15, sent=0)
     assert len(stream(store)) == 25
 

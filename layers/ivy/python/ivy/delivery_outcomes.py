@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from ivy import deliveries, endpoint_health, errors, faults, ids, webhooks
 from ivy.database import Tenant, Transaction
+from ivy.endpoint_health import Health
 from ivy.webhook_messages import Attempted
+from ivy.webhooks import Endpoint
 
 SCHEDULE = (
     timedelta(),
@@ -49,7 +51,7 @@ def record(tx: Transaction, tenant: Tenant, attempted: Attempted) -> bool:
         return False
     _keep(tx, tenant, attempted)
     at = ids.now()
-    health, event = endpoint_health.after(webhooks.health(tx, endpoint.id), attempted, at)
+    health, event = endpoint_health.after(_health(tx, endpoint.id), attempted, at)
     if not failed:
         _end(tx, attempted, "succeeded", None)
     elif event == "webhook_endpoint.disabled":
@@ -62,14 +64,45 @@ def record(tx: Transaction, tenant: Tenant, attempted: Attempted) -> bool:
     disabled: webhooks.DisabledReason | None = None
     if event == "webhook_endpoint.disabled":
         disabled = "gone" if attempted.gone else "failing"
-    changed = webhooks.judge(
-        tx, endpoint, health, announced=event is not None, disabled=disabled, at=at
-    )
+    changed = _judge(tx, endpoint, health, announced=event is not None, disabled=disabled, at=at)
     if event is not None:
         webhooks.announce(tx, tenant, event, changed, at)
     tx.to_publish = True
     faults.point("delivery.record.before_commit")
     return True
+
+
+def _health(tx: Transaction, endpoint_id: UUID) -> Health:
+    """Return how an endpoint, locked before, has been answering."""
+    found = tx.row(Health, _HEALTH, id=endpoint_id)
+    assert found is not None  # noqa: S101 - it is locked
+    return found
+
+
+def _judge(
+    tx: Transaction,
+    endpoint: Endpoint,
+    health: Health,
+    *,
+    announced: bool,
+    disabled: webhooks.DisabledReason | None,
+    at: datetime,
+) -> Endpoint:
+    """Write an endpoint's new health, and that it is disabled for a reason; returns the endpoint.
+
+    A change that is announced is a new version.
+    """
+    judged = tx.row(
+        Endpoint,
+        _JUDGE,
+        id=endpoint.id,
+        **asdict(health),
+        announced=int(announced),
+        disabled=disabled,
+        at=at,
+    )
+    assert judged is not None  # noqa: S101 - it is locked
+    return judged
 
 
 def _keep(tx: Transaction, tenant: Tenant, attempted: Attempted) -> None:
@@ -136,3 +169,22 @@ _KEEP = """
     WHERE (merchant_id, livemode, delivery_id)
         = (%(merchant_id)s, %(livemode)s, %(delivery_id)s)
 """
+
+_HEALTH = """
+    SELECT allowance, failures, failing_since, warned_percent, warned_at, resting_until
+    FROM webhook_endpoints WHERE id = %(id)s
+"""
+
+_JUDGE = (
+    """
+    UPDATE webhook_endpoints
+    SET allowance = %(allowance)s, failures = %(failures)s, failing_since = %(failing_since)s,
+        warned_percent = %(warned_percent)s, warned_at = %(warned_at)s,
+        resting_until = %(resting_until)s, version = version + %(announced)s,
+        status = CASE WHEN %(disabled)s::text IS NULL THEN status ELSE 'disabled' END,
+        disabled_reason = coalesce(%(disabled)s, disabled_reason),
+        disabled_at = CASE WHEN %(disabled)s::text IS NULL THEN disabled_at ELSE %(at)s END
+    WHERE id = %(id)s
+    RETURNING """
+    + webhooks.COLUMNS
+)

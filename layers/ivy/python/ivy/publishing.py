@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from ivy import deliveries, events, faults, ids
+from ivy import dispatch, events, faults, ids
 from ivy.database import Database
 
 PATIENCE_SECONDS = 2.0
@@ -41,7 +41,7 @@ def _number(database: Database) -> int:
         with database.transaction() as tx:
             numbered = events.number(tx)
             if numbered:
-                deliveries.fan_out(tx, numbered, ids.now())
+                dispatch.fan_out(tx, numbered, ids.now())
             more = events.waiting(tx)
             faults.point("publish.number.before_commit")
         faults.point("publish.number.after_commit")
@@ -58,10 +58,10 @@ def _send(database: Database) -> int:
     total = 0
     for _ in range(MAX_PASSES):
         with database.transaction() as tx:
-            claimed = deliveries.claim(tx, ids.now())
+            claimed = dispatch.claim(tx, ids.now())
             faults.point("publish.claim.before_commit")
         faults.point("publish.claim.after_commit")
-        total += deliveries.send(claimed)
-        if len(claimed) < deliveries.CLAIM_LIMIT:
+        total += dispatch.send(claimed)
+        if len(claimed) < dispatch.CLAIM_LIMIT:
             break
     return total

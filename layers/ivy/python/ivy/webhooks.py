@@ -6,7 +6,6 @@ because it answered 410 or only failed for five days: it gets what it missed onc
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -17,7 +16,6 @@ from pydantic_core import PydanticCustomError
 from ivy import api_keys, egress, errors, events, ids, pages
 from ivy.callers import Caller
 from ivy.database import Tenant, Transaction
-from ivy.endpoint_health import Health
 from ivy.events import EndpointEventType, TypePattern
 from ivy.models import API_VERSION, Flag, Input, LongText, Object, Time, example
 from ivy.settings import settings
@@ -290,39 +288,6 @@ def edit(
     return before, after
 
 
-def health(tx: Transaction, endpoint_id: UUID) -> Health:
-    """Return how an endpoint, locked before, has been answering."""
-    found = tx.row(Health, _HEALTH, id=endpoint_id)
-    assert found is not None  # noqa: S101 - it is locked
-    return found
-
-
-def judge(
-    tx: Transaction,
-    endpoint: Endpoint,
-    health: Health,
-    *,
-    announced: bool,
-    disabled: DisabledReason | None,
-    at: datetime,
-) -> Endpoint:
-    """Write an endpoint's new health, and that it is disabled for a reason; returns the endpoint.
-
-    A change that is announced is a new version.
-    """
-    judged = tx.row(
-        Endpoint,
-        _JUDGE,
-        id=endpoint.id,
-        **asdict(health),
-        announced=int(announced),
-        disabled=disabled,
-        at=at,
-    )
-    assert judged is not None  # noqa: S101 - it is locked
-    return judged
-
-
 def fanning_out(tx: Transaction) -> None:
     """Let no endpoint be deleted or resumed until the transaction ends; who does so is waited for.
 
@@ -417,12 +382,12 @@ _CHANGEABLE = (
     *("version", "failures", "failing_since", "warned_percent", "resting_until"),
 )
 
-_COLUMNS = """
+COLUMNS = """
     id, livemode, created_at, url, description, events, ordered, api_version, status,
     disabled_reason, disabled_at, failures, failing_since, warned_percent, resting_until, version
 """
 
-_SELECT = "SELECT " + _COLUMNS + " FROM webhook_endpoints WHERE status <> 'deleted'"
+_SELECT = "SELECT " + COLUMNS + " FROM webhook_endpoints WHERE status <> 'deleted'"
 
 _ONE = _SELECT + " AND id = %(id)s"
 
@@ -441,22 +406,3 @@ _UPDATE = """
         warned_percent = %(warned_percent)s, resting_until = %(resting_until)s
     WHERE id = %(id)s
 """
-
-_HEALTH = """
-    SELECT allowance, failures, failing_since, warned_percent, warned_at, resting_until
-    FROM webhook_endpoints WHERE id = %(id)s
-"""
-
-_JUDGE = (
-    """
-    UPDATE webhook_endpoints
-    SET allowance = %(allowance)s, failures = %(failures)s, failing_since = %(failing_since)s,
-        warned_percent = %(warned_percent)s, warned_at = %(warned_at)s,
-        resting_until = %(resting_until)s, version = version + %(announced)s,
-        status = CASE WHEN %(disabled)s::text IS NULL THEN status ELSE 'disabled' END,
-        disabled_reason = coalesce(%(disabled)s, disabled_reason),
-        disabled_at = CASE WHEN %(disabled)s::text IS NULL THEN disabled_at ELSE %(at)s END
-    WHERE id = %(id)s
-    RETURNING """
-    + _COLUMNS
-)
