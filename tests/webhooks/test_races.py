@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -32,10 +32,11 @@ def jobs(store: Store) -> Iterator[Database]:
     database.close()
 
 
-def wait_for_lock(root: psycopg.Connection[Any]) -> None:
-    """Wait until somebody waits for somebody else."""
+def wait_for_lock(root: psycopg.Connection[Any], waiting: Future[Any]) -> None:
+    """Wait until whoever is at work waits for somebody else; it must not be done before."""
     deadline = time.monotonic() + 30
     while (root.execute(WAITING).fetchone() or (0,))[0] == 0:
+        assert not waiting.done(), f"it did not wait: {waiting.result()}"
         assert time.monotonic() < deadline, "nobody waits"
         time.sleep(0.01)
 
@@ -66,7 +67,7 @@ def test_what_ends_while_it_is_claimed_is_not_sent_again(
             other.execute(f"UPDATE deliveries SET {ENDINGS[ending]}")
             after = other.execute("SELECT status, next_attempt_at FROM deliveries").fetchall()
             claiming = pool.submit(claimed, jobs)
-            wait_for_lock(root)
+            wait_for_lock(root, claiming)
         assert claiming.result() == []
         assert root.execute("SELECT status, next_attempt_at FROM deliveries").fetchall() == after
     assert len(shop.deliveries(endpoint)) == 1
@@ -83,7 +84,7 @@ def test_an_endpoint_deleted_while_events_are_fanned_out_gets_none(
             dispatch.fan_out(tx, events.number(tx), ids.now())
             begun: int = tx.value("SELECT count(*) FROM deliveries")
             deleting = pool.submit(shop.ask, delete.handler, id=endpoint)
-            wait_for_lock(root)
+            wait_for_lock(root, deleting)
         assert deleting.result().status == 200
         found = root.execute("SELECT endpoint_id, status FROM deliveries").fetchall()
     assert begun == 2
@@ -111,7 +112,7 @@ def test_events_fanned_out_while_an_endpoint_is_deleted_do_not_reach_it(
             deliveries.give_up(tx, deleted.id, "endpoint_deleted")
             tx.value("SELECT 1")
             fanning = pool.submit(fan_out)
-            wait_for_lock(root)
+            wait_for_lock(root, fanning)
         fanning.result()
         assert root.execute("SELECT status FROM deliveries").fetchall() == []
     app.close()
