@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -79,7 +81,12 @@ def test_an_endpoint_deleted_while_events_are_fanned_out_gets_none(
     """Whoever deletes waits for the deliveries that are just being begun, and cancels them."""
     endpoint = shop.endpoint()
     shop.pay()
-    with ThreadPoolExecutor() as pool, store.superuser() as root:
+    loop = asyncio.new_event_loop()  # which only the main thread has from the beginning
+    with (
+        closing(loop),
+        ThreadPoolExecutor(1, initializer=asyncio.set_event_loop, initargs=(loop,)) as pool,
+        store.superuser() as root,
+    ):
         with jobs.transaction() as tx:
             dispatch.fan_out(tx, events.number(tx), ids.now())
             begun: int = tx.value("SELECT count(*) FROM deliveries")
