@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -92,11 +93,13 @@ def run(work: Callable[[], Any], fatal: Fatal = never) -> End:
 
 def _run(work: Callable[[], Any], pipe: int, fatal: Fatal) -> None:
     inherited = _let_go_of_the_parents_connections()
+    one_at_a_time = threading.Lock()  # so that no other thread reports a point after the fatal one
 
     def react(name: str) -> None:
-        os.write(pipe, f"+{name}\n".encode())
-        if fatal(name):
-            os._exit(KILLED)
+        with one_at_a_time:
+            os.write(pipe, f"+{name}\n".encode())
+            if fatal(name):
+                os._exit(KILLED)
 
     faults.arm(react)
     result = work()
