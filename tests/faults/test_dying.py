@@ -15,7 +15,7 @@ THREADS = 8
 
 
 def _last_words(fatal_first: int) -> str:
-    """Let threads rush past a point while one comes to the fatal one; return the last that was told."""
+    """Let threads rush past a point while one comes to the fatal one; return the last told."""
     begin = threading.Barrier(THREADS)
 
     def rush(thread: int) -> NoReturn:
