@@ -175,7 +175,7 @@ class Books:
         work.action, work.next_send, work.expected = action, self.now + RESEND, self.now + STUCK
 
     def postpone(self, work: Work, until: datetime) -> None:
-        work.next_send, work.expected = until, until + STUCK
+        work.sends, work.next_send, work.expected = 1, until, until + STUCK
 
     def change(self, thing: Thing, **fields: Any) -> None:
         thing.version += 1

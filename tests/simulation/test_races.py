@@ -97,6 +97,9 @@ class Races:
         for _ in range(4):
             self.shop.pass_time(minutes=3)
             self.shop.go_on()
+        if any(self.shop.see(name)["status"] == "authorized" for name in names):
+            self.shop.pass_time(days=8)  # or a later race would expire it
+            self.shop.go_on()
         for name in names:
             self.agree(name)
 

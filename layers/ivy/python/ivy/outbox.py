@@ -169,10 +169,14 @@ def _row(task: Task, action: str, amount_minor: int | None) -> dict[str, Any]:
 
 
 def postpone(tx: Transaction, task: Task, until: datetime) -> None:
-    """Let work rest until there is a reason to look at it again."""
+    """Let work rest until there is a reason to look at it again.
+
+    It has been answered, so the waits between its sends begin anew: whoever waited long for funds
+    is not to wait an hour more because the acquirer is silent once.
+    """
     tx.run(
-        "UPDATE outbox SET next_send_at = %(until)s, expected_at = %(until)s + %(stuck_after)s"
-        " WHERE id = %(id)s",
+        "UPDATE outbox SET sends = 1, next_send_at = %(until)s,"
+        " expected_at = %(until)s + %(stuck_after)s WHERE id = %(id)s",
         id=task.id,
         until=until,
         stuck_after=STUCK_AFTER,
