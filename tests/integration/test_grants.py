@@ -62,7 +62,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "merchants": inserting(
             *("id", "public_id", "name", "country", "default_currency", "time_zone", "created_at")
         ),
-        "outbox": {"INSERT", "DELETE", *updating("action", "next_send_at", "expected_at")},
+        "outbox": {"INSERT", "DELETE", *updating("action", "sends", "next_send_at", "expected_at")},
         "refunds": {
             *inserting("merchant_id", "livemode", "id", "charge_id", "amount", "currency"),
             *inserting("created_at", "pending_reason", "reason", "ledger_transaction", "metadata"),
