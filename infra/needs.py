@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_secretsmanager as secretsmanager
     from aws_cdk import aws_sqs as sqs
 
-DATABASE_ROLES = ("app", "jobs", "read")
+DATABASE_ROLES = ("app", "jobs", "settle", "read")
 """The roles that migrations create, each with its own secret. ``owner`` runs the migrations."""
 
 ACQUIRER_INDEXES = {"account": "due_by_account", "mailbox": "due_by_mailbox"}
@@ -48,7 +48,7 @@ class Shared:
         webhook_key: Encrypts those and nothing else.
         queues: Queues by the name their consumer declares.
         connectors: Functions that stand for an acquirer, by the acquirer's name.
-        secrets: ``owner``, ``app``, ``jobs``, ``read`` and ``access``; ``stripe`` if switched on.
+        secrets: ``owner``, those of ``DATABASE_ROLES`` and ``access``; ``stripe`` if switched on.
         key: The key that encrypts the secrets, where there is one.
         database_host: Address of RDS Proxy, where there is one.
     """
@@ -236,6 +236,7 @@ def _stripe(shared: Shared) -> Grant:
 _GRANTS: Mapping[Need, Callable[[Shared], Grant]] = {
     Need.DATABASE: partial(_database, role="app"),
     Need.DATABASE_JOBS: partial(_database, role="jobs"),
+    Need.DATABASE_SETTLE: partial(_database, role="settle"),
     Need.DATABASE_OWNER: _owner,
     Need.ACCESS_SECRET: partial(_secret, variable="IVY_ACCESS_SECRET", names=("access",)),
     Need.IDEMPOTENCY_TABLE: _table,

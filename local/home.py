@@ -34,7 +34,7 @@ COMMAND = re.compile(
     r"(?= (?:up|down|status|key|logs|invoke|psql|doctor|listen|trigger|redrive)\b)"
 )
 
-ROLES = ("postgres", "ivy_owner", "ivy_app", "ivy_jobs", "ivy_read")
+ROLES = ("postgres", "ivy_owner", "ivy_app", "ivy_jobs", "ivy_settle", "ivy_read")
 PASSWORD_BYTES = 24
 KEY_BYTES = 48
 

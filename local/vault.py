@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
     from local.aws import Aws
 
-ROLES = {"owner": "ivy_owner", "app": "ivy_app", "jobs": "ivy_jobs", "read": "ivy_read"}
+ROLES = {
+    "owner": "ivy_owner",
+    "app": "ivy_app",
+    "jobs": "ivy_jobs",
+    "settle": "ivy_settle",
+    "read": "ivy_read",
+}
 READING_SETTINGS = frozenset({"IVY_DATABASE_SECRET", "IVY_ACCESS_SECRET", "IVY_ROLE_SECRETS"})
 
 

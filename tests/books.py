@@ -26,6 +26,7 @@ from functions.ledger import roll_up
 from functions.outbox import relay
 from functions.refunds import create as create_refund
 from functions.refunds import process as process_refund
+from functions.settlements import run, settle
 from ivy import ids
 from tests.driving import Account, Platform
 
@@ -141,6 +142,12 @@ def hear(platform: Platform) -> None:
     platform.run(collect.handler)
 
 
+def close_days(platform: Platform) -> None:
+    """Settle every day that has come."""
+    platform.run(run.handler)
+    platform.drain(settle.handler)
+
+
 @dataclass(frozen=True)
 class Books:
     """What was played: the merchants and charges that tests look for."""
@@ -170,6 +177,10 @@ def played(platform: Platform) -> Books:
             root.execute(
                 "UPDATE merchants SET overdraft_cents = 0 WHERE id = %s", (cyd.account.merchant_id,)
             )
+            root.execute(
+                "UPDATE merchants SET reserve_basis_points = 1000, reserve_days = 4 WHERE id = %s",
+                (ada.account.merchant_id,),
+            )
         twins = ada.charge(10_000), bob.charge(10_000)
         debits = _debit(ada)
         _hold_and_refund(ada, bob)
@@ -180,6 +191,7 @@ def played(platform: Platform) -> Books:
         for day in (2, 4, 6, 8):
             time.pass_days(2)
             hear(platform)
+            close_days(platform)
             if day == 4:  # it has succeeded, and is not back yet
                 ada.refund(debits[1], amount=700)
         platform.run(roll_up.handler)

@@ -20,7 +20,7 @@ from local.postgres import Postgres
 from tests.cloud import Cloud
 from tests.driving import Platform
 
-ROLES = ("ivy_app", "ivy_jobs", "ivy_read")
+ROLES = ("ivy_app", "ivy_jobs", "ivy_settle", "ivy_read")
 PASSWORD = "only-for-tests"
 
 _numbers = itertools.count()

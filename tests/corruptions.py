@@ -199,6 +199,32 @@ CORRUPTIONS = (
         " WHERE xid >= watermark AND a2 = :ada8400210 AND kind = 1 LIMIT 1)",
     ),
     Corruption(
+        "L6",
+        "a batch that counts a charge that is in another",
+        "there are",
+        "UPDATE settlements SET charge_count = charge_count + CASE n WHEN 1 THEN 1 ELSE -1 END"
+        " FROM (SELECT id, row_number() OVER (ORDER BY charge_count DESC) AS n FROM settlements)"
+        " AS ranked WHERE ranked.id = settlements.id AND n <= 2 AND charge_count > 1",
+    ),
+    Corruption(
+        "L6",
+        "two batches that exchanged their days",
+        "its items come to",
+        "UPDATE settlements SET settled_on = other.settled_on, charge_count = other.charge_count"
+        " FROM settlements AS other, (SELECT min(settled_on) AS a, max(settled_on) AS b"
+        " FROM settlements WHERE merchant_id = :ada AND currency = 'USD') AS days"
+        " WHERE settlements.merchant_id = :ada AND settlements.currency = 'USD'"
+        " AND other.merchant_id = :ada AND other.currency = 'USD'"
+        " AND (settlements.settled_on, other.settled_on) IN ((a, b), (b, a))",
+        ("settlements", "one_batch_a_day"),
+    ),
+    Corruption(
+        "L6",
+        "a reserve that is more than the batch says",
+        "in reserve",
+        "UPDATE settlements SET reserved = reserved - 1 WHERE reserved > 0",
+    ),
+    Corruption(
         "L7",
         "more captured than authorised",
         "captured 10000 of 9999 authorised",

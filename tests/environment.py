@@ -25,7 +25,9 @@ from tests.cloud import ACQUIRER, CONNECTOR, REGION, Cloud
 if TYPE_CHECKING:
     from tests.conftest import Store
 
-QUEUES = ("charges", "refunds", "disputes", "events", "webhooks", "delivery_results")
+QUEUES = (
+    "charges", "refunds", "disputes", "settlements", "events", "webhooks", "delivery_results",
+)  # fmt: skip
 WEBHOOK_SECRETS = "-webhook-secrets"
 
 
@@ -48,7 +50,7 @@ class Environment:
         self.webhook_key = str(self.client("kms").create_key()["KeyMetadata"]["Arn"])
         self.put_secret("stripe", {"test_key": "", "live_key": ""})
         self.put_secret("access", {"pepper": "pepper", "signing_key": "s" * 40})
-        for role in ("ivy_app", "ivy_jobs", "ivy_owner"):
+        for role in ("ivy_app", "ivy_jobs", "ivy_settle", "ivy_owner"):
             self.connect_role(role, store.url(role))
 
     def __enter__(self) -> Self:
@@ -148,6 +150,7 @@ class Environment:
         given = {
             Need.DATABASE: {"IVY_DATABASE_SECRET": self._secret_id("ivy_app")},
             Need.DATABASE_JOBS: {"IVY_DATABASE_SECRET": self._secret_id("ivy_jobs")},
+            Need.DATABASE_SETTLE: {"IVY_DATABASE_SECRET": self._secret_id("ivy_settle")},
             Need.DATABASE_OWNER: {"IVY_DATABASE_SECRET": self._secret_id("ivy_owner")},
             Need.ACCESS_SECRET: {"IVY_ACCESS_SECRET": self._secret_id("access")},
             Need.IDEMPOTENCY_TABLE: {"IVY_IDEMPOTENCY_TABLE": self.name},

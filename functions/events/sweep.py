@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from ivy import events, observe, publishing
+from ivy import event_order, observe, publishing
 from ivy.database import Database
 from ivy.needs import Need
 from ivy.serve import job
@@ -13,6 +13,6 @@ from ivy.serve import job
 def handler(database: Database) -> dict[str, Any]:
     """Publish, and report what was left to do."""
     with database.transaction() as tx:
-        waited = events.oldest_waiting_seconds(tx)
+        waited = event_order.oldest_waiting_seconds(tx)
     observe.count("EventsWaiting", waited, unit="Seconds")
     return {"waited_seconds": waited, **asdict(publishing.publish(database))}

@@ -18,7 +18,7 @@ MOST_RESOURCES = 450
 
 MOST_OUTPUTS = 190
 LONGEST_CACHE_SECONDS = 60
-DATABASE_ROLES = ("owner", "app", "jobs", "read")
+DATABASE_ROLES = ("owner", "app", "jobs", "settle", "read")
 
 
 def seconds(setting: str) -> int:

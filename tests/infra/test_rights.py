@@ -21,12 +21,14 @@ SEND = {"sqs:SendMessage"}
 EXPECTED = {
     Need.DATABASE: SECRET,
     Need.DATABASE_JOBS: SECRET,
+    Need.DATABASE_SETTLE: SECRET,
     Need.DATABASE_OWNER: SECRET,
     Need.ACCESS_SECRET: SECRET,
     Need.IDEMPOTENCY_TABLE: {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
     Need.CHARGES_QUEUE: SEND,
     Need.REFUNDS_QUEUE: SEND,
     Need.DISPUTES_QUEUE: SEND,
+    Need.SETTLEMENTS_QUEUE: SEND,
     Need.EVENTS_QUEUE: SEND,
     Need.WEBHOOKS_QUEUE: SEND,
     Need.DELIVERY_RESULTS_QUEUE: SEND,
@@ -40,7 +42,9 @@ EXPECTED = {
     Need.STRIPE: SECRET,
     Need.REFERENCE: set(),
 }
-DATABASE_NEEDS = {Need.DATABASE, Need.DATABASE_JOBS, Need.DATABASE_OWNER}
+DATABASE_NEEDS = {
+    Need.DATABASE, Need.DATABASE_JOBS, Need.DATABASE_SETTLE, Need.DATABASE_OWNER,
+}  # fmt: skip
 STAR_ACTIONS = re.compile(r"^(xray:Put\w+|ec2:\w+)$")
 
 

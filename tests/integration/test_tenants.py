@@ -115,6 +115,18 @@ def fill(root: psycopg.Connection[Any], tenant: Tenant) -> None:
         " milliseconds) VALUES (%(m)s, %(live)s, %(c)s, 1, now(), 'delivered', 1)",
         row,
     )
+    root.execute("INSERT INTO settled_through VALUES (%(m)s, %(live)s, 'USD', '2026-11-27')", row)
+    root.execute(
+        "INSERT INTO settlements (merchant_id, livemode, id, charges, fees, refunds, returns, net,"
+        " reserved, ledger_transaction, created_at, settled_on, charge_count, currency) VALUES"
+        " (%(m)s, %(live)s, %(c)s, 100, 0, 0, 0, 100, 10, %(l)s, now(), '2026-11-27', 1, 'USD')",
+        row,
+    )
+    root.execute(
+        "INSERT INTO reserves (merchant_id, livemode, id, settlement_id, amount, created_at,"
+        " release_on, currency) VALUES (%(m)s, %(live)s, %(c)s, %(c)s, 10, now(), now(), 'USD')",
+        row,
+    )
     number = tenant.merchant_id * 10_000_000 + 840_0_210 + tenant.livemode * 1_000
     root.execute(
         "INSERT INTO journal (id, source, owner, livemode, recorded_at, a1, v1, a2, v2, value_on,"
@@ -247,6 +259,7 @@ INSERTS = {
     " gen_random_uuid(), 2, now(), now())",
     "delivery_attempts": "INSERT INTO delivery_attempts (merchant_id, livemode, delivery_id,"
     " number, at, outcome, milliseconds) VALUES (%(m)s, %(live)s, %(c)s, 2, now(), 'delivered', 1)",
+    "settled_through": "INSERT INTO settled_through VALUES (%(m)s, %(live)s, 'EUR', now())",
     "accounts": "INSERT INTO accounts (number) VALUES"
     " (%(m)s::bigint * 10000000 + 9780220 + 1000 * %(live)s::boolean::integer)",
 }

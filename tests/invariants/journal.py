@@ -109,17 +109,37 @@ _DUE_OF_DISPUTES: LiteralString = """
 """
 
 
+_DUE_OF_SETTLEMENTS: LiteralString = """
+    SELECT id, merchant_id, livemode, number, leg.*
+    FROM settlements JOIN money USING (currency),
+    LATERAL (VALUES
+        (30, 210, net, true),
+        (30, 220, reserved - net, true),
+        (30, 230, -reserved, true)
+    ) AS leg (kind, code, amount, happened)
+    UNION ALL
+    SELECT id, merchant_id, livemode, number, leg.*
+    FROM reserves JOIN money USING (currency),
+    LATERAL (VALUES
+        (31, 230, amount, status = 'released'),
+        (31, 220, -amount, status = 'released')
+    ) AS leg (kind, code, amount, happened)
+"""
+
+
 def i3_each_transition_is_posted_once(connection: Connection) -> list[str]:
     """What became of an object is in the journal once, with exactly these legs, or not at all.
 
-    A charge's money is pending while nothing settles; a dispute and a fee given back are about
-    what is available.
+    What goes back is taken from pending or from available, by whether the charge was settled then:
+    laws L5 and L6 say which it must have been. A dispute and a fee given back are about what is
+    available.
     """
     return lines(
         connection,
         f"WITH {LEGS}, {MONEY}, {ACQUIRERS}"
         ", held AS (SELECT DISTINCT object_id FROM events WHERE type = 'charge.authorized')"
-        f", due AS ({_DUE_OF_CHARGES} UNION ALL {_DUE_OF_REFUNDS} UNION ALL {_DUE_OF_DISPUTES})"
+        f", due AS ({_DUE_OF_CHARGES} UNION ALL {_DUE_OF_REFUNDS} UNION ALL {_DUE_OF_DISPUTES}"
+        f" UNION ALL {_DUE_OF_SETTLEMENTS})"
         """, wanted AS (
             SELECT source, kind, amount,
                    CASE WHEN code BETWEEN 200 AND 299 OR code BETWEEN 900 AND 949
@@ -127,9 +147,11 @@ def i3_each_transition_is_posted_once(connection: Connection) -> list[str]:
                    + number * 10000 + livemode::integer * 1000 + code AS account
             FROM due WHERE happened AND amount <> 0),
         posted AS (
-            SELECT source, kind, account, sum(amount) AS amount, count(*) AS times
+            SELECT source, kind, account - CASE WHEN kind IN (4, 10, 12) AND code = 220
+                                                THEN 10 ELSE 0 END AS account,
+                   sum(amount) AS amount, count(*) AS times
             FROM legs WHERE kind IN (SELECT code FROM posting_kinds)
-            GROUP BY source, kind, account)
+            GROUP BY 1, 2, 3)
         SELECT 'posting', source, kind, account, wanted.amount, posted.amount, times
         FROM wanted FULL JOIN posted USING (source, kind, account)
         WHERE wanted.amount IS DISTINCT FROM posted.amount OR times <> 1

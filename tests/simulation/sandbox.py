@@ -21,6 +21,7 @@ import pytest
 
 from functions.connectors import collect
 from functions.events import sweep
+from functions.settlements import run, settle
 from ivy import database, faults, ids, money, observe
 from ivy.connectors import challenges
 from ivy.outbox import Task
@@ -43,7 +44,7 @@ class Clock:
         self.at = datetime.now(UTC)
         self._connection = store.superuser()
         self._connection.execute(_CLOCK)
-        for role in ("ivy_app", "ivy_jobs"):
+        for role in ("ivy_app", "ivy_jobs", "ivy_settle"):
             self._connection.execute(
                 f"ALTER ROLE {role} IN DATABASE {store.name}"
                 " SET search_path = clock, ivy, pg_catalog"
@@ -64,8 +65,8 @@ _CLOCK = """
     INSERT INTO clock.present VALUES (pg_catalog.now());
     CREATE FUNCTION clock.now() RETURNS timestamptz STABLE LANGUAGE sql
         RETURN (SELECT at FROM clock.present);
-    GRANT USAGE ON SCHEMA clock TO ivy_app, ivy_jobs;
-    GRANT SELECT ON clock.present TO ivy_app, ivy_jobs;
+    GRANT USAGE ON SCHEMA clock TO ivy_app, ivy_jobs, ivy_settle;
+    GRANT SELECT ON clock.present TO ivy_app, ivy_jobs, ivy_settle;
 """
 
 
@@ -180,11 +181,11 @@ class Sandbox:
         self.platform.enter(collect.handler.needs)
         challenges.answer(charge.replace("ch_", "sim_"), approve=approve)
 
-    def settle(self, charge: str) -> None:
-        """Mark a charge as settlement will: from now on its money would be in available."""
-        self.connection.execute(
-            "UPDATE charges SET settlement = uuidv7() WHERE id = %s", (charge.partition("_")[2],)
-        )
+    def settle(self) -> None:
+        """Run settlement as the schedule does, with everything that it sends to its queue."""
+        self.run(run.handler)
+        bodies = self.pocket.take("settlements")
+        assert self.hand_over(settle.handler, *bodies) == [], self.failures
 
     def payments(self) -> dict[str, Any]:
         """Return what the acquirer knows of each charge, by its name."""
@@ -295,6 +296,7 @@ _RESET = """
     SET session_replication_role = replica;
     TRUNCATE charges, refunds, disputes, attempts, events, event_numbers, outbox, journal,
         idempotency_keys;
+    TRUNCATE settlements, reserves, settled_through;
     UPDATE accounts SET balance = 0;
     DELETE FROM fee_plans WHERE code LIKE 'plan%' AND version > 1;
     SET session_replication_role = origin;

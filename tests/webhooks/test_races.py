@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from functions.webhooks import delete
-from ivy import deliveries, dispatch, events, ids, webhooks
+from ivy import deliveries, dispatch, event_order, ids, webhooks
 from ivy.callers import Caller
 from ivy.database import Database, Tenant
 from ivy.webhook_messages import Delivery as Message
@@ -63,7 +63,7 @@ def test_what_ends_while_it_is_claimed_is_not_sent_again(
     endpoint = shop.endpoint("ok", "charge.pending")
     shop.pay()
     with jobs.transaction() as tx:
-        dispatch.fan_out(tx, events.number(tx), ids.now())
+        dispatch.fan_out(tx, event_order.number(tx), ids.now())
     with ThreadPoolExecutor() as pool, store.superuser() as root, store.superuser() as other:
         with other.transaction():
             other.execute(f"UPDATE deliveries SET {ENDINGS[ending]}")
@@ -88,7 +88,7 @@ def test_an_endpoint_deleted_while_events_are_fanned_out_gets_none(
         store.superuser() as root,
     ):
         with jobs.transaction() as tx:
-            dispatch.fan_out(tx, events.number(tx), ids.now())
+            dispatch.fan_out(tx, event_order.number(tx), ids.now())
             begun: int = tx.value("SELECT count(*) FROM deliveries")
             deleting = pool.submit(shop.ask, delete.handler, id=endpoint)
             wait_for_lock(root, deleting)
@@ -111,7 +111,7 @@ def test_events_fanned_out_while_an_endpoint_is_deleted_do_not_reach_it(
 
     def fan_out() -> None:
         with jobs.transaction() as tx:
-            dispatch.fan_out(tx, events.number(tx), ids.now())
+            dispatch.fan_out(tx, event_order.number(tx), ids.now())
 
     with ThreadPoolExecutor() as pool, store.superuser() as root:
         with app.transaction(tenant) as tx:

@@ -14,7 +14,7 @@ import pytest
 
 from functions.events import get as get_event
 from functions.merchants import balance
-from ivy import events, ids, publishing
+from ivy import event_order, events, ids, publishing
 from ivy.database import Database, Tenant, Transaction
 from ivy.models import Object
 from tests.books import played
@@ -61,9 +61,9 @@ def connected(store: Store) -> Iterator[Database]:
         database.close()
 
 
-def number(jobs: Database, limit: int = events.NUMBER_LIMIT) -> int:
+def number(jobs: Database, limit: int = event_order.NUMBER_LIMIT) -> int:
     with jobs.transaction() as tx:
-        found = events.number(tx, limit)
+        found = event_order.number(tx, limit)
     return sum(each.last - each.first + 1 for each in found)
 
 
@@ -147,13 +147,13 @@ def test_an_event_that_is_committed_late_is_not_passed_over(store: Store, jobs: 
                 (cursor,) = root.execute("SELECT max(id::text) FROM events").fetchone() or ("",)
             assert number(jobs) == 0  # it waits for whoever began before
             with jobs.transaction() as tx:
-                assert events.waiting(tx)
+                assert event_order.waiting(tx)
         with store.superuser() as root:
             after = root.execute("SELECT id FROM events WHERE id::text > %s", (cursor,)).fetchall()
         assert (late,) not in after
         assert number(jobs) == 2
         with jobs.transaction() as tx:
-            assert not events.waiting(tx)
+            assert not event_order.waiting(tx)
 
 
 def test_of_two_changes_the_second_may_have_begun_first(store: Store, jobs: Database) -> None:
@@ -176,7 +176,7 @@ def test_recording_waits_neither_for_the_publisher_nor_for_another(
     store: Store, jobs: Database
 ) -> None:
     with connected(store) as one, connected(store) as two, jobs.transaction() as publishing_:
-        events.take_lane(publishing_)
+        event_order.take_lane(publishing_)
         publishing_.value("SELECT 1")
         with one.transaction(HOT) as first, two.transaction(HOT) as second:
             for tx in (first, second):
@@ -190,7 +190,7 @@ def test_a_second_publisher_waits_and_then_finds_nothing(store: Store, jobs: Dat
         change(tx, HOT, ids.new(ids.now()), 1)
     other = Database(store.url("ivy_jobs"))
     with jobs.transaction() as tx:
-        assert len(events.number(tx)) == 1
+        assert len(event_order.number(tx)) == 1
         with store.superuser() as root:
             root.execute(f"ALTER ROLE ivy_jobs IN DATABASE {store.name} SET lock_timeout = 10")
         with pytest.raises(psycopg.errors.LockNotAvailable):

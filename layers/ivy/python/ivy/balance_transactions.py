@@ -25,8 +25,10 @@ Type = Literal[
     "refund_failure",
     "dispute",
     "dispute_reversal",
+    "reserve_hold",
+    "reserve_release",
 ]
-Category = Literal["charges", "refunds", "disputes", "fees"]
+Category = Literal["charges", "refunds", "disputes", "fees", "reserves"]
 
 
 class FeeDetail(Object):
@@ -113,6 +115,8 @@ _KINDS: dict[str, tuple[Type, Category]] = {
     "refund.returned": ("refund_failure", "refunds"),
     "dispute.opened": ("dispute", "disputes"),
     "dispute.won": ("dispute_reversal", "disputes"),
+    "settlement.closed": ("reserve_hold", "reserves"),
+    "reserve.released": ("reserve_release", "reserves"),
 }
 
 

@@ -22,6 +22,7 @@ class Scope(StrEnum):
     REFUNDS_WRITE = "refunds:write"
     DISPUTES_READ = "disputes:read"
     DISPUTES_WRITE = "disputes:write"
+    SETTLEMENTS_READ = "settlements:read"
     BALANCE_READ = "balance:read"
     LEDGER_READ = "ledger:read"
     EVENTS_READ = "events:read"

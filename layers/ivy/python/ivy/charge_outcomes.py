@@ -7,11 +7,11 @@ the two nothing is open, so a process may die anywhere and the next one goes on.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ivy import (
-    calendars,
+    availability,
     charges,
     faults,
     ids,
@@ -192,7 +192,7 @@ def _captured(
         status="succeeded",
         amount_captured=amount_minor,
         fee=fee,
-        available_on=_available_on(tx, charge.currency, at.date()),
+        available_on=availability.available_on(tx, tenant, charge.currency, at),
         next_action=None,
         capture_before=None,
     )
@@ -256,14 +256,9 @@ def preview(tx: Transaction, caller: Caller, new: NewCharge) -> DryRun:
         exponent=charge.exponent,
         fee=fee,
         net=captured.net,
-        available_on=_available_on(tx, charge.currency, at.date()),
+        available_on=availability.expected_on(tx, charge.currency, at),
         entries=ledger_transactions.preview(tx, caller.tenant, posting),
     )
-
-
-def _available_on(tx: Transaction, currency: str, captured_on: date) -> date:
-    closed = calendars.holidays(tx, currency, captured_on)
-    return calendars.business_day_after(captured_on, calendars.SETTLEMENT_DAYS, closed)
 
 
 def _released(
@@ -338,6 +333,7 @@ def returned(tx: Transaction, tenant: Tenant, charge: Charge, code: str, at: dat
 
     Expects the charge locked, succeeded, and a bank debit.
     """
+    availability.hold(tx, tenant, charge.currency)
     inside = tx.row(_Inside, _INSIDE, id=charge.id)
     assert inside is not None  # noqa: S101 - the caller holds the row
     plan = pricing.plan(tx, *_plan_version(charge))
@@ -455,7 +451,7 @@ _EXPIRED = """
     ORDER BY capture_before
 """
 
-_INSIDE = "SELECT connector, settlement IS NOT NULL AS settled FROM charges WHERE id = %(id)s"
+_INSIDE = f"SELECT connector, {availability.SETTLED} AS settled FROM charges WHERE id = %(id)s"
 
 _REFERENCE = "UPDATE charges SET reference = %(reference)s WHERE id = %(id)s"
 

@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
-from ivy import events, faults, ids, observe, operations, webhooks
+from ivy import event_order, events, faults, ids, observe, operations, webhooks
 from ivy.aws import client
 from ivy.database import Tenant, Transaction
-from ivy.events import Event, Numbered
+from ivy.event_order import Numbered
+from ivy.events import Event
 from ivy.settings import settings
 from ivy.webhook_messages import Delivery as Message
 
@@ -105,7 +106,7 @@ def claim(tx: Transaction, at: datetime, limit: int = CLAIM_LIMIT) -> list[Waiti
     Of each enabled endpoint that is not resting and owes no answer, as many as may be under way at
     once; of an ordered one only the first that is open. Send what is returned after the commit.
     """
-    events.take_lane(tx)
+    event_order.take_lane(tx)
     rows = tx.rows(
         _Claimed,
         _CLAIM,

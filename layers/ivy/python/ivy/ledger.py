@@ -8,9 +8,11 @@ Schema, account numbers and constraints: ``schema/0003_ledger.sql``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import IntEnum
+from typing import Any
 from uuid import UUID
 
 from ivy import ids, money
@@ -57,6 +59,8 @@ class PostingKind(IntEnum):
     DISPUTE_WON = 22
     DISPUTE_REINSTATED = 23
     DISPUTE_LOST = 24
+    SETTLEMENT_CLOSED = 30
+    RESERVE_RELEASED = 31
 
 
 ACQUIRER_RECEIVABLE = {
@@ -150,8 +154,15 @@ def post(tx: Transaction, tenant: Tenant, posting: Posting) -> None:
     The journal's constraints refuse anything that does not balance or crosses a merchant, a mode
     or a currency, and a second posting of the same transition of the same object.
     """
-    for part, legs in enumerate(filter(None, (posting.legs, posting.memo))):
-        _append(tx, tenant, posting, part, merged(tenant, posting, legs))
+    for row in _rows(tenant, posting):
+        tx.run(_POST, **row)
+
+
+def post_all(tx: Transaction, postings: Sequence[tuple[Tenant, Posting]]) -> None:
+    """Append ledger transactions of several merchants in one statement, as ``post`` does each."""
+    rows = [row for tenant, posting in postings for row in _rows(tenant, posting)]
+    if rows:
+        tx.run(_POST_ALL, **{name: [row[name] for row in rows] for name in rows[0]})
 
 
 def merged(tenant: Tenant, posting: Posting, legs: tuple[Leg, ...]) -> list[tuple[int, int]]:
@@ -163,26 +174,32 @@ def merged(tenant: Tenant, posting: Posting, legs: tuple[Leg, ...]) -> list[tupl
     return [(number, amount) for number, amount in sums.items() if amount != 0]
 
 
-def _append(
-    tx: Transaction, tenant: Tenant, posting: Posting, part: int, legs: list[tuple[int, int]]
-) -> None:
-    """Insert one row of the journal."""
+def _rows(tenant: Tenant, posting: Posting) -> list[dict[str, Any]]:
+    """Return the rows of the journal that a posting is: its legs, and its memo legs."""
+    return [
+        _row(tenant, posting, part, merged(tenant, posting, legs))
+        for part, legs in enumerate(filter(None, (posting.legs, posting.memo)))
+    ]
+
+
+def _row(
+    tenant: Tenant, posting: Posting, part: int, legs: list[tuple[int, int]]
+) -> dict[str, Any]:
     if len(legs) > MAX_LEGS:
         raise ValueError(f"{posting.kind.name} of {posting.source} has {len(legs)} legs")
     padded = [*legs, *[(None, None)] * (MAX_LEGS - len(legs))]
-    tx.run(
-        _POST,
-        id=posting.id if part == 0 else ids.new(posting.recorded_at),
-        source=posting.source,
-        owner=tenant.merchant_id,
-        livemode=tenant.livemode,
-        kind=posting.kind,
-        part=part,
-        value_on=posting.value_on,
-        recorded_at=posting.recorded_at,
+    return {
+        "id": posting.id if part == 0 else ids.new(posting.recorded_at),
+        "source": posting.source,
+        "owner": tenant.merchant_id,
+        "livemode": tenant.livemode,
+        "kind": int(posting.kind),
+        "part": part,
+        "value_on": posting.value_on,
+        "recorded_at": posting.recorded_at,
         **{f"a{n}": account for n, (account, _) in enumerate(padded, 1)},
         **{f"v{n}": amount for n, (_, amount) in enumerate(padded, 1)},
-    )
+    }
 
 
 def lock_funds(tx: Transaction, tenant: Tenant, currency: str) -> int:
@@ -239,6 +256,16 @@ _POST = """
                          a1, v1, a2, v2, a3, v3, a4, v4)
     VALUES (%(id)s, %(source)s, %(owner)s, %(livemode)s, %(kind)s, %(part)s, %(value_on)s,
             %(recorded_at)s, %(a1)s, %(v1)s, %(a2)s, %(v2)s, %(a3)s, %(v3)s, %(a4)s, %(v4)s)
+"""
+
+_POST_ALL = """
+    INSERT INTO journal (id, source, owner, livemode, kind, part, value_on, recorded_at,
+                         a1, v1, a2, v2, a3, v3, a4, v4)
+    SELECT * FROM unnest(
+        %(id)s::uuid[], %(source)s::uuid[], %(owner)s::bigint[], %(livemode)s::boolean[],
+        %(kind)s::smallint[], %(part)s::smallint[], %(value_on)s::date[],
+        %(recorded_at)s::timestamptz[], %(a1)s::bigint[], %(v1)s::bigint[], %(a2)s::bigint[],
+        %(v2)s::bigint[], %(a3)s::bigint[], %(v3)s::bigint[], %(a4)s::bigint[], %(v4)s::bigint[])
 """
 
 _FUNDS = """

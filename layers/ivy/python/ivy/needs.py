@@ -17,6 +17,9 @@ class Need(StrEnum):
     DATABASE_JOBS = "database_jobs"
     """Connect as ``ivy_jobs``: scheduled work across merchants, no rights to alter the journal."""
 
+    DATABASE_SETTLE = "database_settle"
+    """Connect as ``ivy_settle``: close the day of many merchants at once, and nothing else."""
+
     DATABASE_OWNER = "database_owner"
     """Connect as the owner of the schema and read every role's secret: migrations only."""
 
@@ -34,6 +37,9 @@ class Need(StrEnum):
 
     DISPUTES_QUEUE = "disputes_queue"
     """Send to the queue that ``functions/disputes/process.py`` consumes."""
+
+    SETTLEMENTS_QUEUE = "settlements_queue"
+    """Send to the queue that ``functions/settlements/settle.py`` consumes."""
 
     EVENTS_QUEUE = "events_queue"
     """Wake ``functions/events/publish.py``, for functions whose events should not wait a minute."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal, LiteralString
 
 from ivy.database import Transaction
-from ivy.laws import Law, accounts, journal, objects
+from ivy.laws import Law, accounts, journal, objects, settling
 from ivy.models import Object, Time, example
 
 LAWS = (
@@ -17,6 +17,7 @@ LAWS = (
     journal.L3,
     journal.L4,
     accounts.L5,
+    settling.L6,
     objects.L7,
     objects.L9,
     journal.L10,
@@ -24,7 +25,7 @@ LAWS = (
     objects.L12,
     objects.L14,
 )
-"""L6, L8, L13 and L15 are about what does not exist yet, as are the chain and the roots of L12."""
+"""L8, L13 and L15 are about what does not exist yet, as are the chain and the roots of L12."""
 
 WITNESSES = 5
 """How many violations of a law are shown."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from ivy import dispatch, events, faults, ids
+from ivy import dispatch, event_order, faults, ids
 from ivy.database import Database
 
 PATIENCE_SECONDS = 2.0
@@ -39,10 +39,10 @@ def _number(database: Database) -> int:
     total = 0
     for _ in range(MAX_PASSES):
         with database.transaction() as tx:
-            numbered = events.number(tx)
+            numbered = event_order.number(tx)
             if numbered:
                 dispatch.fan_out(tx, numbered, ids.now())
-            more = events.waiting(tx)
+            more = event_order.waiting(tx)
             faults.point("publish.number.before_commit")
         faults.point("publish.number.after_commit")
         total += sum(each.last - each.first + 1 for each in numbered)

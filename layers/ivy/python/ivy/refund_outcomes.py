@@ -27,7 +27,7 @@ def begin(tx: Transaction, task: outbox.Task) -> Attempt | None:
     if not tx.value(_PROMISED, task=task.id, id=task.subject):
         return None
     refund = refunds.get(tx, task.subject)
-    inside = refunds.covered(tx, charge)
+    inside = refunds.covered(tx, task.tenant, charge)
     at = ids.now()
     if refund.status != "pending":
         outbox.settle(tx, task)
@@ -191,7 +191,7 @@ def _failed(
         PostingKind.REFUND_RETURNED,
         at,
         debit(Chart.REFUNDS_PAYABLE, refund.amount),
-        credit(refunds.covered(tx, charge).purse, refund.amount),
+        credit(refunds.covered(tx, tenant, charge).purse, refund.amount),
     )
     tx.run(_RELEASE_AMOUNT, id=charge.id, amount=refund.amount)
     _save(tx, tenant, refund, done, at=at, posting=posting)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, LiteralString
 from uuid import UUID
 
 from pydantic import Field, computed_field
 
 from ivy import (
+    availability,
     charges,
     errors,
     faults,
@@ -131,8 +132,9 @@ class Covered:
         return Chart.AVAILABLE if self.settled else Chart.PENDING
 
 
-def covered(tx: Transaction, charge: Charge) -> Covered:
-    """Return the inside of a charge that the transaction has locked."""
+def covered(tx: Transaction, tenant: Tenant, charge: Charge) -> Covered:
+    """Return the inside of a charge that the transaction has locked; no settlement is meanwhile."""
+    availability.hold(tx, tenant, charge.currency)
     found = tx.row(Covered, _COVERED, id=charge.id)
     if found is None:
         raise errors.ResourceMissing
@@ -148,7 +150,7 @@ def accept(tx: Transaction, caller: Caller, new: NewRefund) -> Refund:
     """
     tenant = caller.tenant
     charge = charges.lock(tx, new.charge)
-    inside = covered(tx, charge)
+    inside = covered(tx, tenant, charge)
     amount = _amount(charge, inside, new)
     at = ids.now()
     reason: PendingReason = "charge_pending"
@@ -200,7 +202,7 @@ def preview(tx: Transaction, caller: Caller, new: NewRefund) -> DryRun:
         ResourceMissing, CurrencyMismatch, RefundExceedsCharge, ChargeNotRefundable.
     """
     charge = charges.lock(tx, new.charge)
-    inside = covered(tx, charge)
+    inside = covered(tx, caller.tenant, charge)
     amount = _amount(charge, inside, new)
     at = ids.now()
     posting = Posting(
@@ -314,8 +316,8 @@ _SELECT = """
     FROM refunds
 """
 
-_COVERED = """
-    SELECT connector, reference, settlement IS NOT NULL AS settled, amount_refund_pending,
+_COVERED: LiteralString = f"""
+    SELECT connector, reference, {availability.SETTLED} AS settled, amount_refund_pending,
            amount_disputed
     FROM charges WHERE id = %(id)s
 """

@@ -1,13 +1,13 @@
-"""The state machines of charges, refunds and disputes: one table, shared with the database.
+"""The state machines of everything that moves money: one table, shared with the database.
 
 Each transition has one event, and one ledger posting where money moves; the event, the posting and
-the new version are written in one transaction. ``schema/0005_charges.sql`` holds the same rows and
+the new version are written in one transaction. The table ``transitions`` holds the same rows and
 refuses everything else; a test compares the two and prints them into ``docs/states.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -15,10 +15,13 @@ from uuid import UUID
 
 from ivy import events, ledger
 from ivy.database import Tenant, Transaction
-from ivy.events import EventType
+from ivy.events import Announcement, EventType
 from ivy.ledger import Posting, PostingKind
 
-Kind = Literal["charge", "refund", "dispute"]
+Kind = Literal["charge", "refund", "dispute", "settlement", "reserve"]
+
+MAY_MOVE_NOTHING = frozenset({"settlement.closed"})
+"""Announces a posting, or nothing: what is in a batch can cancel out."""
 
 BEGIN = ""
 """The state before an object exists."""
@@ -76,6 +79,10 @@ def _transitions() -> Iterator[Transition]:
         yield Transition("dispute", before, "lost", "dispute.lost", p.DISPUTE_LOST)
     yield Transition("dispute", "won", "won", "dispute.funds_reinstated", p.DISPUTE_REINSTATED)
 
+    yield Transition("settlement", BEGIN, "closed", "settlement.closed", p.SETTLEMENT_CLOSED)
+    yield Transition("reserve", BEGIN, "held", "reserve.held")
+    yield Transition("reserve", "held", "released", "reserve.released", p.RESERVE_RELEASED)
+
 
 TRANSITIONS = tuple(_transitions())
 _BY_STATES = {(each.kind, each.before, each.after): each for each in TRANSITIONS}
@@ -126,8 +133,7 @@ def record(
     Raises:
         IllegalTransitionError: The posting is not the one that the table says.
     """
-    if change.posting != (posting.kind if posting else None):
-        raise IllegalTransitionError(f"{change} cannot be posted as {posting}")
+    _check_posting(change, posting)
     if posting is not None:
         ledger.post(tx, tenant, posting)
     events.record(
@@ -140,3 +146,46 @@ def record(
         at=at,
         ledger_transaction=posting.id if posting else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One of many transitions that are written together: what ``record`` takes of one."""
+
+    tenant: Tenant
+    transition: Transition
+    changed: Versioned
+    posting: Posting | None = None
+
+
+def record_all(tx: Transaction, changes: Sequence[Change], at: datetime) -> None:
+    """Write the postings and events of many transitions in two statements.
+
+    Raises:
+        IllegalTransitionError: A posting is not the one that the table says.
+    """
+    for each in changes:
+        _check_posting(each.transition, each.posting)
+    ledger.post_all(tx, [(each.tenant, each.posting) for each in changes if each.posting])
+    events.record_all(
+        tx,
+        [
+            Announcement(
+                tenant=each.tenant,
+                event=each.transition.event,
+                subject=each.changed.id,
+                version=each.changed.version,
+                data=each.changed,
+                ledger_transaction=each.posting.id if each.posting else None,
+            )
+            for each in changes
+        ],
+        at,
+    )
+
+
+def _check_posting(change: Transition, posting: Posting | None) -> None:
+    if posting is None and change.event in MAY_MOVE_NOTHING:
+        return
+    if change.posting != (posting.kind if posting else None):
+        raise IllegalTransitionError(f"{change} cannot be posted as {posting}")

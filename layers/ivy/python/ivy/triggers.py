@@ -159,7 +159,7 @@ RECIPES: dict[events.MoneyEventType, Callable[[Scene], object]] = {
     "dispute.funds_reinstated": lambda scene: scene.dispute("win"),
     "dispute.lost": lambda scene: scene.dispute("lose"),
 }
-"""By event type; ``charge.expired`` takes seven days, and endpoints have a test of their own."""
+"""By event type; expiry, settlement and reserves take days, and endpoints have their own test."""
 
 
 def trigger(database: Database, caller: Caller, wanted: Trigger) -> Triggered:

@@ -40,5 +40,9 @@ OBJECTS: LiteralString = """
         SELECT 're', 'refund', merchant_id, livemode, id, version,
                status || coalesce('(' || pending_reason || ')', '') FROM refunds
         UNION ALL
-        SELECT 'dp', 'dispute', merchant_id, livemode, id, version, status FROM disputes)"""
+        SELECT 'dp', 'dispute', merchant_id, livemode, id, version, status FROM disputes
+        UNION ALL
+        SELECT 'stl', 'settlement', merchant_id, livemode, id, version, status FROM settlements
+        UNION ALL
+        SELECT 'rsv', 'reserve', merchant_id, livemode, id, version, status FROM reserves)"""
 """Everything with a state machine, and its state in the machine's terms."""

@@ -6,37 +6,43 @@ from typing import LiteralString
 
 from ivy.laws import LEGS, Law
 
-# What charges, refunds and disputes say about each account, in its natural sign. A charge's money
-# is pending until the charge is in a settlement, and available from then on; disputes and returned
-# fees always meet what is available.
+# What the objects say about each account, in its natural sign. A charge's money is pending until
+# its day is settled, and available from then on; disputes and returned fees always meet what is
+# available.
 _OWED: LiteralString = """
+    days AS (
+        SELECT charges.*, coalesce(available_on <= settled_on, false) AS settled
+        FROM charges LEFT JOIN settled_through USING (merchant_id, livemode, currency)),
     charged AS (
-        SELECT merchant_id, livemode, currency, connector, settlement IS NOT NULL AS settled,
+        SELECT merchant_id, livemode, currency, connector, settled,
                sum(amount_captured) AS captured, sum(coalesce(fee, 0)) AS fee, sum(cost) AS cost,
                coalesce(sum(amount) FILTER (WHERE status = 'authorized'), 0) AS authorized
-        FROM charges GROUP BY 1, 2, 3, 4, 5),
+        FROM days GROUP BY 1, 2, 3, 4, 5),
     returned AS (
-        SELECT merchant_id, livemode, currency, connector, settlement IS NOT NULL AS settled,
-               sum(amount_captured) AS amount,
+        SELECT merchant_id, livemode, currency, connector, settled, sum(amount_captured) AS amount,
                sum((terms->>'return_fee_cents')::bigint * CASE exponent WHEN 3 THEN 10 ELSE 1 END)
                    AS fee
-        FROM charges
+        FROM days
         JOIN fee_plans ON fee_plans.code = fee_plan AND fee_plans.version = fee_plan_version
         JOIN currencies ON currencies.code = currency
         WHERE status = 'failed' AND amount_captured > 0 GROUP BY 1, 2, 3, 4, 5),
     refunded AS (
-        SELECT merchant_id, livemode, refunds.currency, connector,
-               settlement IS NOT NULL AS settled, sum(refunds.fee_returned) AS fee_returned,
+        SELECT merchant_id, livemode, refunds.currency, connector, settled,
+               sum(refunds.fee_returned) AS fee_returned,
                coalesce(sum(refunds.amount) FILTER (WHERE pending_reason = 'processing'), 0)
                    AS processing,
                coalesce(sum(refunds.amount) FILTER (WHERE refunds.status = 'succeeded'), 0) AS done
-        FROM refunds JOIN charges USING (merchant_id, livemode)
-        WHERE charges.id = charge_id GROUP BY 1, 2, 3, 4, 5),
+        FROM refunds JOIN days USING (merchant_id, livemode)
+        WHERE days.id = charge_id GROUP BY 1, 2, 3, 4, 5),
     disputed AS (
         SELECT merchant_id, livemode, currency, connector, sum(fee) AS fee,
                coalesce(sum(amount) FILTER (WHERE status NOT IN ('won', 'lost')), 0) AS open,
                coalesce(sum(amount) FILTER (WHERE status = 'lost'), 0) AS lost
         FROM disputes GROUP BY 1, 2, 3, 4),
+    reserved AS (
+        SELECT merchant_id, livemode, currency,
+               coalesce(sum(amount) FILTER (WHERE status = 'held'), 0) AS held
+        FROM reserves GROUP BY 1, 2, 3),
     owed (merchant_id, livemode, currency, name, amount) AS (
         SELECT merchant_id, livemode, currency, line.name, line.amount FROM charged
         CROSS JOIN LATERAL (VALUES
@@ -67,11 +73,17 @@ _OWED: LiteralString = """
             ('disputes_receivable:' || connector, open),
             ('available', -open - lost - fee),
             ('dispute_hold', open),
-            ('income:dispute', fee)) AS line (name, amount))"""
+            ('income:dispute', fee)) AS line (name, amount)
+        UNION ALL
+        SELECT merchant_id, livemode, currency, line.name, line.amount FROM reserved
+        CROSS JOIN LATERAL (VALUES
+            ('available', -held),
+            ('reserve', held)) AS line (name, amount))"""
 
 L5 = Law(
     "L5",
-    "Each account is what charges, refunds and disputes say it must be.",
+    "Each account is what the objects say it must be: charges and their days, refunds, disputes,"
+    " reserves.",
     "WITH"
     + _OWED
     + ","

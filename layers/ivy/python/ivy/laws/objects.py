@@ -83,7 +83,9 @@ L14 = Law(
     + """,
     told AS (
         SELECT id, merchant_id, livemode, object_id, version, type, ledger_transaction,
-               data->>'status' || coalesce('(' || (data->>'pending_reason') || ')', '') AS state
+               data->>'status' || coalesce('(' || (data->>'pending_reason') || ')', '') AS state,
+               ledger_transaction IS NULL AND type = 'settlement.closed'
+                   AND data->'totals'->>'net' = '0' AS nothing_to_move
         FROM events WHERE NOT starts_with(type, 'webhook_endpoint.')), -- moves no money
     steps AS (
         SELECT told.*, coalesce(lag(state) OVER history, '') AS before,
@@ -104,7 +106,7 @@ L14 = Law(
             concat(' is the last to speak of what is ', objects.state, ', and says ', steps.state)
         WHEN ledger_transaction IS NOT NULL AND postings.id IS NULL THEN
             ' announces a ledger transaction that does not exist'
-        WHEN postings.name IS DISTINCT FROM posting THEN
+        WHEN postings.name IS DISTINCT FROM posting AND NOT nothing_to_move THEN
             concat(' announces the posting of ', coalesce(postings.name, 'nothing'), ', not of ',
                    coalesce(posting, 'nothing'))
     END

@@ -149,7 +149,8 @@ def specification(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     }
     schemas = components.setdefault("schemas", {})
     schemas["Problem"] = _PROBLEM
-    if {*openapi_webhooks.DATA.values()} <= schemas.keys():
+    unrouted = {each.__name__ for each in openapi_webhooks.UNROUTED}
+    if {*openapi_webhooks.DATA.values()} <= schemas.keys() | unrouted:
         document["webhooks"] = openapi_webhooks.webhooks()
         schemas |= openapi_webhooks.schemas()
     for unused in ("HTTPValidationError", "ValidationError"):

@@ -8,15 +8,22 @@ from ivy.charges import Charge
 from ivy.disputes import Dispute
 from ivy.events import EVENT_TYPES, Notification
 from ivy.refunds import Refund
+from ivy.reserves import Reserve
+from ivy.settlements import Settlement
 from ivy.webhooks import Endpoint
 
 DATA = {
     "charge": Charge.__name__,
     "refund": Refund.__name__,
     "dispute": Dispute.__name__,
+    "settlement": Settlement.__name__,
+    "reserve": Reserve.__name__,
     "webhook_endpoint": Endpoint.__name__,
 }
-"""The schema of ``data``, by the first part of an event's type; each is a route's answer too."""
+"""The schema of ``data``, by the first part of an event's type."""
+
+UNROUTED = (Reserve,)
+"""What no route answers with; everything else is described there."""
 
 _DESCRIPTION = """\
 Sent as [Standard Webhooks](https://www.standardwebhooks.com) 1.0.0 say, to each endpoint that
@@ -70,8 +77,11 @@ def webhooks() -> dict[str, Any]:
 
 
 def schemas() -> dict[str, Any]:
-    """Return the schema of each type of event, by its name."""
-    return {_name(event_type): schema_of(event_type) for event_type in EVENT_TYPES}
+    """Return the schema of each type of event, and of what no route answers with, by its name."""
+    return {
+        **{each.__name__: each.model_json_schema(mode="serialization") for each in UNROUTED},
+        **{_name(event_type): schema_of(event_type) for event_type in EVENT_TYPES},
+    }
 
 
 def schema_of(event_type: str) -> dict[str, Any]:
