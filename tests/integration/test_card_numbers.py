@@ -137,7 +137,7 @@ def test_no_route_takes_one(
         nested = ["/of_nobody/0/deep/0", "/of_nobody/0/deep/1", "/of_nobody/0/deep/4/x"]
         expected += ["/metadata/k", f"/metadata/{REDACTED}", *nested]
         assert sorted(pointers(send(deployed, ada, route, body))) == sorted(expected)
-        for name in known:
+        for name in sorted(set(known) - set(route.bank_numbers)):
             assert pointers(send(deployed, ada, route, {name: CARD})) == [f"/{name}"]
     for text in (CARD, SPACED):
         assert kept(deployed, text) == []

@@ -1,8 +1,9 @@
-"""The state machines of charges, refunds and disputes: one table, shared with the database.
+"""The state machines of everything that has one: one table, shared with the database.
 
 Each transition has one event, and one ledger posting where money moves; the event, the posting and
-the new version are written in one transaction. ``schema/0005_charges.sql`` holds the same rows and
-refuses everything else; a test compares the two and prints them into ``docs/states.md``.
+the new version are written in one transaction. The table ``transitions``, which
+``schema/0005_charges.sql`` begins, holds the same rows and refuses everything else; a test compares
+the two and prints them into ``docs/states.md``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ivy.database import Tenant, Transaction
 from ivy.events import EventType
 from ivy.ledger import Posting, PostingKind
 
-Kind = Literal["charge", "refund", "dispute"]
+Kind = Literal["charge", "refund", "dispute", "bank_account"]
 
 BEGIN = ""
 """The state before an object exists."""
@@ -75,6 +76,13 @@ def _transitions() -> Iterator[Transition]:
         yield Transition("dispute", before, "won", "dispute.won", p.DISPUTE_WON)
         yield Transition("dispute", before, "lost", "dispute.lost", p.DISPUTE_LOST)
     yield Transition("dispute", "won", "won", "dispute.funds_reinstated", p.DISPUTE_REINSTATED)
+
+    pending, failed = "pending_verification", "verification_failed"
+    yield Transition("bank_account", BEGIN, pending, "bank_account.created")
+    yield Transition("bank_account", pending, "verified", "bank_account.verified")
+    yield Transition("bank_account", pending, failed, "bank_account.verification_failed")
+    for before in (pending, "verified", failed):
+        yield Transition("bank_account", before, "deleted", "bank_account.deleted")
 
 
 TRANSITIONS = tuple(_transitions())

@@ -159,7 +159,8 @@ RECIPES: dict[events.MoneyEventType, Callable[[Scene], object]] = {
     "dispute.funds_reinstated": lambda scene: scene.dispute("win"),
     "dispute.lost": lambda scene: scene.dispute("lose"),
 }
-"""By event type; ``charge.expired`` takes seven days, and endpoints have a test of their own."""
+"""By event type; ``charge.expired`` takes seven days, endpoints have a test of their own, and where
+payouts go is not changed for the sake of an event."""
 
 
 def trigger(database: Database, caller: Caller, wanted: Trigger) -> Triggered:

@@ -40,5 +40,8 @@ OBJECTS: LiteralString = """
         SELECT 're', 'refund', merchant_id, livemode, id, version,
                status || coalesce('(' || pending_reason || ')', '') FROM refunds
         UNION ALL
-        SELECT 'dp', 'dispute', merchant_id, livemode, id, version, status FROM disputes)"""
+        SELECT 'dp', 'dispute', merchant_id, livemode, id, version, status FROM disputes
+        UNION ALL
+        SELECT 'ba', 'bank_account', merchant_id, livemode, id, version, status
+        FROM bank_accounts)"""
 """Everything with a state machine, and its state in the machine's terms."""
