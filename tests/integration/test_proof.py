@@ -66,6 +66,7 @@ def test_the_business_had_everything_in_it(history: History) -> None:
             for row in root.execute("SELECT 're', coalesce(pending_reason, status) FROM refunds")
         }
         states |= {tuple(row) for row in root.execute("SELECT 'dp', status FROM disputes")}
+        states |= {tuple(row) for row in root.execute("SELECT 'ba', status FROM bank_accounts")}
         kinds = root.execute(
             "SELECT name FROM posting_kinds WHERE code NOT IN (SELECT kind FROM journal)"
         ).fetchall()
@@ -74,6 +75,8 @@ def test_the_business_had_everything_in_it(history: History) -> None:
     charges = {"authorized", "succeeded", "failed", "canceled"}
     refunds = {"processing", "insufficient_funds", "succeeded", "failed"}
     wanted = {("ch", state) for state in charges} | {("re", state) for state in refunds}
+    accounts = {"pending_verification", "verified", "verification_failed", "deleted"}
+    wanted |= {("ba", state) for state in accounts}
     assert wanted | {("dp", "needs_response"), ("dp", "won"), ("dp", "lost")} <= states
     assert kinds == []
 
