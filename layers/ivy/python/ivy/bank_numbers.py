@@ -1,7 +1,7 @@
 """What the numbers of bank accounts look like, and which countries and currencies can be paid.
 
-The arithmetic is python-stdnum's. It takes 30 ms to import, so it is imported when the first number
-is checked: by the one function that takes them.
+The arithmetic is python-stdnum's. It takes ten milliseconds to import, so it is imported when the
+first number is checked: by the one function that takes them.
 """
 
 from __future__ import annotations
