@@ -294,6 +294,8 @@ def payable(
 ) -> BankAccount:
     """Return an account that money may be sent to, and let nobody delete it meanwhile.
 
+    Runs as ``ivy_app``: other roles may not lock the row.
+
     Raises:
         ResourceMissing: The tenant has no such account; that includes one it has deleted.
         CurrencyMismatch: It is in another currency.
