@@ -62,6 +62,14 @@ PRUNED = (
     "aws_lambda_powertools/utilities/kafka",
     "stripe/params",  # types of requests, for type checkers
 )
+KEPT_ALONE = {
+    "stdnum": (  # of the numbers of the world, those of bank accounts alone
+        *("__init__.py", "exceptions.py", "numdb.py", "util.py", "iso7064"),
+        *("iban.py", "iban.dat", "bic.py", "us/__init__.py", "us/rtn.py"),
+    ),
+}
+"""Packages of which little is used, and what that is."""
+
 PRUNED_SUFFIXES = (".pyi", ".pyx", ".pxd", ".c", ".h")
 KEPT_METADATA = ("METADATA", "entry_points.txt", "licenses")
 SWAGGER_WHEEL = "fastapi-offline"
@@ -210,12 +218,24 @@ def _prune(python: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+    for package, kept in KEPT_ALONE.items():
+        _prune_others(python / package, {python / package / each for each in kept})
     for path in list(python.rglob("*")):
         if path.is_file() and path.suffix in PRUNED_SUFFIXES:
             path.unlink()
     for metadata in python.glob("*.dist-info"):
         _prune_metadata(metadata)
     (python / ".lock").unlink(missing_ok=True)  # uv's own
+
+
+def _prune_others(package: Path, kept: set[Path]) -> None:
+    """Remove every file of a package that is not kept, nor in a folder that is."""
+    for path in [*package.rglob("*")]:
+        if path.is_file() and kept.isdisjoint((path, *path.parents)):
+            path.unlink()
+    for folder in sorted((each for each in package.rglob("*") if each.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _prune_metadata(metadata: Path) -> None:

@@ -15,6 +15,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 
+from functions.bank_accounts import create as create_account
+from functions.bank_accounts import delete as delete_account
+from functions.bank_accounts import verify as verify_account
 from functions.charges import cancel, capture, create, process
 from functions.charges import get as get_charge
 from functions.connectors import collect
@@ -194,6 +197,7 @@ def played(platform: Platform) -> Books:
             close_days(platform)
             if day == 4:  # it has succeeded, and is not back yet
                 ada.refund(debits[1], amount=700)
+        _bank_accounts(ada)
         platform.run(roll_up.handler)
         assert [ada.status_of(charge) for charge in debits] == ["succeeded", "failed", "failed"]
         assert bob.refund(bob.charge(900))["fee_returned"] == 0
@@ -248,3 +252,19 @@ def _dispute(platform: Platform, time: Clock, ada: Business, cyd: Business) -> N
 def _other_currencies(ada: Business) -> None:
     for currency, amount in (("JPY", 1_005), ("KWD", 10_505), ("EUR", 2_525)):
         ada.refund(ada.charge(amount, currency=currency), amount=SAME_REFUND)
+
+
+def _bank_accounts(ada: Business) -> None:
+    """One in each state: verified, to be verified, failed, and deleted after each of them."""
+    bank = {"country": "US", "currency": "USD", "routing_number": "110000000"}
+    endings: tuple[list[tuple[int, int]], ...] = ([], [(32, 45)], [(1, 1)] * 3)
+    for number, attempts in enumerate(endings * 2):
+        body = bank | {"account_holder_name": "Ada", "account_number": f"0001234560{number:02}"}
+        made = str(ada.post(create_account.handler, body)["id"])
+        for amounts in attempts:
+            ada.platform.post(verify_account.handler, ada.account, {"amounts": amounts}, id=made)
+        if number >= len(endings):
+            gone = ada.platform.request(
+                delete_account.handler, bearer=ada.account.secret_key, id=made
+            )
+            assert gone.status == delete_account.handler.status

@@ -442,6 +442,23 @@ CORRUPTIONS = (
     ),
     Corruption(
         "L14",
+        "a bank account that nobody has verified",
+        "is the last to speak of what is verified, and says verification_failed",
+        "UPDATE bank_accounts SET status = 'verified', verification_attempts = 0,"
+        " verified_at = created_at, payable_from = created_at + interval '24 hours'"
+        " WHERE status = 'verification_failed'",
+    ),
+    Corruption(
+        "L14",
+        "a bank account that nobody has added",
+        "ba_",
+        "INSERT INTO bank_accounts (merchant_id, livemode, id, created_at, country, currency,"
+        " account_holder_name, iban, last4, fingerprint, micro_deposits, cools_off)"
+        " VALUES (:ada, false, uuidv7(), now(), 'DE', 'EUR', 'Eve', 'DE89370400440532013000',"
+        " '3000', repeat('e', 64), '{1,1}', false)",
+    ),
+    Corruption(
+        "L14",
         "a transaction without an event",
         "has 0 events",
         "UPDATE events SET ledger_transaction = NULL WHERE object_id = :a AND version = 2",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import subprocess
+import sys
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,28 @@ def test_no_aws_library_and_nothing_that_never_runs(built: dict[str, layers.Laye
 
 def test_slim(built: dict[str, layers.Layer]) -> None:
     assert built["dependencies"].archive.stat().st_size < MOST_BYTES
+
+
+JUDGE = """
+import sys
+sys.path[:0] = sys.argv[1:]
+from ivy.bank_accounts import NewBankAccount
+who = {"account_holder_name": "Ada"}
+NewBankAccount(country="DE", currency="EUR", iban="DE89370400440532013000", bic="COBADEFF", **who)
+us = {"routing_number": "110000000", "account_number": "12345"}
+NewBankAccount(country="US", currency="USD", **us, **who)
+"""
+
+
+def test_what_is_left_of_stdnum_is_enough(built: dict[str, layers.Layer]) -> None:
+    paths = [str(built[name].directory / "python") for name in ("dependencies", "ivy")]
+    subprocess.run([sys.executable, "-I", "-S", "-c", JUDGE, *paths], check=True, timeout=60)
+    stdnum = built["dependencies"].directory / "python" / "stdnum"
+    assert sorted(each.name for each in stdnum.iterdir() if each.is_dir()) == [
+        "__pycache__",
+        "iso7064",
+        "us",
+    ]
 
 
 @pytest.mark.parametrize("name", ["dependencies", "ivy"])

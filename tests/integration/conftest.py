@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from functions.charges import create, process
 from functions.charges import get as get_charge
@@ -104,3 +105,43 @@ def logged(
         return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
     return lines
+
+
+Logged = Callable[[], str]
+
+
+@pytest.fixture
+def everything_logged(
+    capsys: pytest.CaptureFixture[str],
+    to_stdout: None,  # noqa: ARG001 - it makes the output appear
+    caplog: pytest.LogCaptureFixture,
+) -> Logged:
+    """Return all that was printed or logged since the last call."""
+    caplog.set_level("DEBUG", logger="ivy")
+
+    def text() -> str:
+        written = "".join(capsys.readouterr())
+        assert '"level"' in written
+        return written
+
+    return text
+
+
+def kept(platform: Platform, text: str) -> list[str]:
+    """Return where a text is kept: tables, the idempotency table, queues."""
+    found: list[str] = []
+    with platform.store.superuser() as root:
+        tables = root.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'ivy'::regnamespace"
+            " AND relkind IN ('r', 'p')"
+        ).fetchall()
+        for (table,) in tables:
+            search = sql.SQL(
+                "SELECT count(*) FROM {} AS row"
+                " WHERE strpos(row::text, %s) > 0 OR strpos(row::text, %s) > 0"
+            ).format(sql.Identifier(table))
+            (rows,) = root.execute(search, (text, text.encode().hex())).fetchone() or (0,)
+            found += [table] * bool(rows)
+    found += ["front"] * (text in str(platform.records()))
+    found += [f"queue {name}" for name in platform.queues if text in str(platform.messages(name))]
+    return found

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import string
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from psycopg import sql
 from pydantic import BaseModel
 
 from functions.charges import create
@@ -19,6 +17,7 @@ from ivy.serve import guard
 from ivy.serve.declaration import Route
 from ivy.serve.injection import parameters
 from tests.driving import Account, Platform, Reply
+from tests.integration.conftest import Logged, kept
 
 CARD = "4242424242424242"
 SPACED = "4242 4242 4242 4242"
@@ -27,25 +26,6 @@ CHARGE = {"amount": 100, "currency": "USD", "payment_method": "tok_visa"}
 
 ROUTES = {f"{r.method} {r.path}": r for _, r in declared(read_functions(), Route)}
 WITH_BODY = {name: route for name, route in ROUTES.items() if route.method != "GET"}
-
-Logged = Callable[[], str]
-
-
-@pytest.fixture
-def everything_logged(
-    capsys: pytest.CaptureFixture[str],
-    to_stdout: None,  # noqa: ARG001 - it makes the output appear
-    caplog: pytest.LogCaptureFixture,
-) -> Logged:
-    """Return all that was printed or logged since the last call."""
-    caplog.set_level("DEBUG", logger="ivy")
-
-    def text() -> str:
-        written = "".join(capsys.readouterr())
-        assert '"level"' in written
-        return written
-
-    return text
 
 
 def send(
@@ -94,26 +74,6 @@ def fields(route: Route) -> list[str]:
     ]
 
 
-def kept(platform: Platform, text: str) -> list[str]:
-    """Return where a text is kept: tables, the idempotency table, queues."""
-    found: list[str] = []
-    with platform.store.superuser() as root:
-        tables = root.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'ivy'::regnamespace"
-            " AND relkind IN ('r', 'p')"
-        ).fetchall()
-        for (table,) in tables:
-            search = sql.SQL(
-                "SELECT count(*) FROM {} AS row"
-                " WHERE strpos(row::text, %s) > 0 OR strpos(row::text, %s) > 0"
-            ).format(sql.Identifier(table))
-            (rows,) = root.execute(search, (text, text.encode().hex())).fetchone() or (0,)
-            found += [table] * bool(rows)
-    found += ["front"] * (text in str(platform.records()))
-    found += [f"queue {name}" for name in platform.queues if text in str(platform.messages(name))]
-    return found
-
-
 @pytest.mark.parametrize("route", ROUTES.values(), ids=ROUTES)
 def test_no_route_takes_one(
     deployed: Platform, ada: Account, everything_logged: Logged, route: Route
@@ -137,7 +97,7 @@ def test_no_route_takes_one(
         nested = ["/of_nobody/0/deep/0", "/of_nobody/0/deep/1", "/of_nobody/0/deep/4/x"]
         expected += ["/metadata/k", f"/metadata/{REDACTED}", *nested]
         assert sorted(pointers(send(deployed, ada, route, body))) == sorted(expected)
-        for name in known:
+        for name in sorted(set(known) - set(route.bank_numbers)):
             assert pointers(send(deployed, ada, route, {name: CARD})) == [f"/{name}"]
     for text in (CARD, SPACED):
         assert kept(deployed, text) == []

@@ -11,6 +11,8 @@ import pytest
 from functions.access import login, me
 from functions.api_keys import create as create_key
 from functions.api_keys import revoke
+from functions.bank_accounts import create as create_account
+from functions.bank_accounts import verify as verify_account
 from functions.charges import cancel, capture, create
 from functions.charges import get as get_charge
 from functions.connectors import collect
@@ -22,8 +24,10 @@ from functions.webhooks import create as create_endpoint
 from functions.webhooks import test as test_endpoint
 from functions.webhooks import update as update_endpoint
 from infra import responses
-from ivy import errors, webhooks
-from ivy.database import Tenant
+from ivy import bank_accounts, errors, ids, webhooks
+from ivy.bank_accounts import BankAccount
+from ivy.database import Tenant, Transaction
+from ivy.needs import Need
 from ivy.serve import endpoint, http
 from ivy.serve.declaration import Route
 from ivy.serve.front import Front
@@ -32,9 +36,15 @@ from tests.driving import Account, LambdaContext, Platform, Reply, reply, rest_e
 
 TABLES = (
     *("charges", "refunds", "disputes", "attempts", "journal", "events", "outbox"),
+    "bank_accounts",
     "idempotency_keys",
 )
+RIGHT, WRONG = [32, 45], [1, 2]
 CHARGE = {"amount": 100, "currency": "USD", "payment_method": "tok_visa"}
+
+
+COUNTS = {"charge_declined", "micro_deposit_mismatch"}
+"""A decline is what became of a charge; a wrong attempt to verify a bank account is one less."""
 
 
 class World:
@@ -62,10 +72,10 @@ class World:
         return self._send(route, body, bearer=self.account.secret_key, headers=headers, **path)
 
     def _send(self, route: Route, body: Any, **more: Any) -> Reply:
-        """Send a request; one that is refused leaves nothing behind, unless it is a decline."""
+        """Send a request; one that is refused leaves nothing behind, but for what counts."""
         before = self._everything()
         answer = self.platform.request(route, body, **more)
-        if answer.status >= 400 and answer.code != "charge_declined":
+        if answer.status >= 400 and answer.code not in COUNTS:
             assert self._everything() == before
         return answer
 
@@ -230,6 +240,43 @@ def while_paused(world: World) -> Reply:
     return world._send(test_endpoint.handler, None, bearer=key, id=made)
 
 
+def of_another_bank() -> dict[str, Any]:
+    """A bank account that nobody has added yet."""
+    number = f"{uuid.uuid4().int % 10**12:012}"
+    return {
+        "country": "US",
+        "currency": "USD",
+        "account_holder_name": "Ada",
+        "routing_number": "110000000",
+        "account_number": number,
+    }
+
+
+def added(world: World, *attempts: list[int]) -> str:
+    """Return the id of a new bank account, after some attempts to verify it."""
+    made = world.post(create_account.handler, **of_another_bank()).json()["id"]
+    for amounts in attempts:
+        world.post(verify_account.handler, id=made, amounts=amounts)
+    return str(made)
+
+
+def added_twice(world: World) -> Reply:
+    new = of_another_bank()
+    world.post(create_account.handler, **new)
+    return world.post(create_account.handler, **new)
+
+
+def paid_to(world: World, account: str) -> Reply:
+    """Ask what everything that sends money to a bank account asks before."""
+
+    @endpoint("GET /v1/payable/{id}", uses=(Need.DATABASE,))
+    def handler(tx: Transaction, id: ids.BankAccountId) -> BankAccount:  # noqa: A002 - the path's
+        tenant = Tenant(world.account.merchant_id, livemode=False)
+        return bank_accounts.payable(tx, tenant, id, "USD", ids.now())
+
+    return world.platform.request(handler, bearer=world.account.secret_key, id=account)
+
+
 def of_the_gateway(kind: str) -> Callable[[World], Reply]:
     """An answer that the gateway gives without asking us, filled in as it would."""
 
@@ -273,6 +320,15 @@ REACHED: dict[str, Callable[[World], Reply]] = {
     "dispute_closed": of_a_closed_dispute,
     "endpoint_limit_reached": with_endpoints_enough,
     "endpoint_not_enabled": while_paused,
+    "bank_account_exists": added_twice,
+    "bank_account_already_verified": lambda world: world.post(
+        verify_account.handler, id=added(world, RIGHT), amounts=RIGHT
+    ),
+    "bank_account_verification_failed": lambda world: world.post(
+        verify_account.handler, id=added(world, WRONG, WRONG, WRONG), amounts=RIGHT
+    ),
+    "bank_account_unverified": lambda world: paid_to(world, added(world)),
+    "bank_account_cooling_off": lambda world: paid_to(world, added(world, RIGHT)),
     "body_too_large": lambda world: world.charge({"x": "y" * 256 * 1024}),
     "media_type_unsupported": lambda world: world.charge(**{"Content-Type": "text/plain"}),
     "request_invalid": lambda world: world.charge({}),
@@ -282,6 +338,9 @@ REACHED: dict[str, Callable[[World], Reply]] = {
     "refund_exceeds_charge": refunded_twice,
     "currency_mismatch": lambda world: world.post(
         refund.handler, charge=world.charged(), currency="EUR"
+    ),
+    "micro_deposit_mismatch": lambda world: world.post(
+        verify_account.handler, id=added(world), amounts=WRONG
     ),
     "idempotency_key_reused": twice_different,
     "rate_limited": of_the_gateway("THROTTLED"),

@@ -58,6 +58,7 @@ ROWS = {
     "task": TASK, "refund_task": made("f740"), "dispute_task": made("f741"),
     "stuck_task": made("f742"), "endpoint": made("f750"), "delivery": made("f751"),
     "event": made("f752"), "unwanted": made("f753"), "sending": made("f754"),
+    "account": made("f760"), "former": made("f761"),
 }  # fmt: skip
 
 PLANTED = """
@@ -129,7 +130,14 @@ PLANTED = """
                             status, next_attempt_at)
     SELECT %(m)s, false, id, %(endpoint)s, %(event)s, 1, %(at)s, status, next_attempt_at
     FROM (VALUES (%(delivery)s::uuid, 'succeeded', null::timestamptz),
-                 (%(sending)s, 'sending', now())) AS row (id, status, next_attempt_at)
+                 (%(sending)s, 'sending', now())) AS row (id, status, next_attempt_at);
+
+    INSERT INTO bank_accounts (merchant_id, livemode, id, created_at, country, currency,
+                               account_holder_name, iban, last4, fingerprint, micro_deposits)
+    SELECT %(m)s, false, id, %(at)s, 'DE', 'EUR', 'Analytical Engines', iban, right(iban, 4),
+           md5(iban) || md5(iban), '{32,45}'
+    FROM (VALUES (%(account)s::uuid, 'DE89370400440532013000'),
+                 (%(former)s, 'DE73370400440000000104')) AS row (id, iban)
 """
 
 

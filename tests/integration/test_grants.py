@@ -28,6 +28,12 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "accounts": {"INSERT(number)"},
         "api_keys": {"INSERT", *updating("expires_at", "last_used_at", "revoked_at")},
         "attempts": {"INSERT", *updating("milliseconds", "outcome", "reference", "resolved_by")},
+        "bank_accounts": {
+            *inserting("merchant_id", "livemode", "id", "created_at", "country", "currency"),
+            *inserting("account_holder_name", "account_type", "routing_number", "account_number"),
+            *inserting("iban", "bic", "last4", "fingerprint", "micro_deposits"),
+            *updating("status", "version", "verification_attempts", "verified_at", "payable_from"),
+        },
         "charges": {
             *inserting("merchant_id", "livemode", "id", "amount", "created_at", "currency"),
             *inserting("capture", "method", "payment_method", "connector"),

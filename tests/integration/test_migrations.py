@@ -14,6 +14,7 @@ import pytest
 from psycopg import errors
 
 from ivy import migrations
+from ivy.callers import Scope
 from ivy.migrations import Migration, MigrationError
 from local.postgres import Postgres
 
@@ -65,6 +66,36 @@ def test_the_real_schema_applies_to_an_empty_database_twice(empty: str) -> None:
     files = migrations.available()
     assert run(empty, files) == [file.name for file in files]
     assert run(empty, files) == []
+
+
+def test_keys_that_may_do_everything_may_change_bank_accounts(
+    empty: str, cluster: Postgres
+) -> None:
+    files = migrations.available()
+    fresh = {Scope.BANK_ACCOUNTS_READ, Scope.BANK_ACCOUNTS_WRITE}
+    before = next(n for n, file in enumerate(files) if file.name == "0011_bank_accounts.sql")
+    run(empty, files[:before])
+    everything = [str(scope) for scope in Scope if scope not in fresh]
+    url = cluster.url("postgres", database=empty.rpartition("/")[2])
+    with psycopg.connect(url, autocommit=True, options="-c search_path=ivy") as root:
+        root.execute(
+            "INSERT INTO merchants (public_id, name, country, default_currency, created_at)"
+            " VALUES (gen_random_uuid(), 'Ada', 'US', 'USD', now())"
+        )
+        for scopes in (everything, everything[1:]):
+            root.execute(
+                "INSERT INTO api_keys (merchant_id, id, livemode, kind, name, hash, prefix, last4,"
+                " scopes, created_at) SELECT id, gen_random_uuid(), false, 'secret', 'k',"
+                " encode(sha256(%s), 'hex'), 'p', '0000', %s, now() FROM merchants",
+                (repr(scopes).encode(), scopes),
+            )
+        run(empty, files)
+        found = root.execute("SELECT scopes FROM api_keys ORDER BY cardinality(scopes)").fetchall()
+        forced = root.execute(
+            "SELECT relforcerowsecurity FROM pg_class WHERE oid = 'api_keys'::regclass"
+        ).fetchone()
+    assert [set(scopes) for (scopes,) in found] == [{*everything[1:]}, {*everything, *fresh}]
+    assert forced == (True,)
 
 
 def _apply_real(url: str, barrier: Any, results: Any) -> None:

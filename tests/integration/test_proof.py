@@ -67,6 +67,7 @@ def test_the_business_had_everything_in_it(history: History) -> None:
         }
         states |= {tuple(row) for row in root.execute("SELECT 'dp', status FROM disputes")}
         states |= {tuple(row) for row in root.execute("SELECT 'rsv', status FROM reserves")}
+        states |= {tuple(row) for row in root.execute("SELECT 'ba', status FROM bank_accounts")}
         kinds = root.execute(
             "SELECT name FROM posting_kinds WHERE code NOT IN (SELECT kind FROM journal)"
         ).fetchall()
@@ -75,6 +76,8 @@ def test_the_business_had_everything_in_it(history: History) -> None:
     charges = {"authorized", "succeeded", "failed", "canceled"}
     refunds = {"processing", "insufficient_funds", "succeeded", "failed"}
     wanted = {("ch", state) for state in charges} | {("re", state) for state in refunds}
+    accounts = {"pending_verification", "verified", "verification_failed", "deleted"}
+    wanted |= {("ba", state) for state in accounts}
     wanted |= {("dp", "needs_response"), ("dp", "won"), ("dp", "lost")}
     assert wanted | {("rsv", "held"), ("rsv", "released")} <= states
     assert kinds == []

@@ -9,7 +9,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import psycopg
@@ -57,7 +57,8 @@ def test_the_database_has_the_same_table(root: psycopg.Connection[Any]) -> None:
 def test_no_way_is_listed_twice_and_every_event_and_posting_belongs_to_one() -> None:
     ways = [(each.kind, each.before, each.after) for each in TRANSITIONS]
     assert len(set(ways)) == len(ways)
-    assert {each.event for each in TRANSITIONS} == set(events.MoneyEventType.__args__)  # type: ignore[attr-defined]  # what a Literal is made of
+    announced = {*get_args(events.MoneyEventType), *get_args(events.BankAccountEventType)}
+    assert {each.event for each in TRANSITIONS} == announced
     assert {each.posting for each in TRANSITIONS} == {None, *PostingKind}
 
 
@@ -132,10 +133,10 @@ def test_a_capture_without_its_posting_is_not_recorded() -> None:
 INTRODUCTION = """\
 # States
 
-What can become of a charge, a refund and a dispute. Each row is one change: its event, and its
-posting where money moves, are written in one transaction with the new version of the object.
-Every other change is refused, by the program and by the database: both hold this table
-(`ivy/states.py`, `schema/0005_charges.sql`), and a test compares them and writes this page.
+What can become of a charge, a refund, a dispute and a bank account. Each row is one change: its
+event, and its posting where money moves, are written in one transaction with the new version of the
+object. Every other change is refused, by the program and by the database: both hold this table
+(`ivy/states.py`, `schema/`), and a test compares them and writes this page.
 
 What a pending refund waits for is part of its state here; the API shows it as `pending_reason`.
 """
@@ -158,7 +159,7 @@ def section(kind: str, rows: list[Transition]) -> str:
     ]
     return "\n".join(
         [
-            f"## {kind.capitalize()}",
+            f"## {kind.capitalize().replace('_', ' ')}",
             "",
             "```mermaid",
             "stateDiagram-v2",

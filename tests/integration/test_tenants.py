@@ -127,6 +127,13 @@ def fill(root: psycopg.Connection[Any], tenant: Tenant) -> None:
         " release_on, currency) VALUES (%(m)s, %(live)s, %(c)s, %(c)s, 10, now(), now(), 'USD')",
         row,
     )
+    root.execute(
+        "INSERT INTO bank_accounts (merchant_id, livemode, id, created_at, country, currency,"
+        " account_holder_name, iban, last4, fingerprint, micro_deposits) VALUES (%(m)s, %(live)s,"
+        " %(c)s, now(), 'DE', 'EUR', 'Ada', 'DE89370400440532013000', '3000', repeat('0', 64),"
+        " '{32,45}')",
+        row,
+    )
     number = tenant.merchant_id * 10_000_000 + 840_0_210 + tenant.livemode * 1_000
     root.execute(
         "INSERT INTO journal (id, source, owner, livemode, recorded_at, a1, v1, a2, v2, value_on,"
@@ -260,6 +267,10 @@ INSERTS = {
     "delivery_attempts": "INSERT INTO delivery_attempts (merchant_id, livemode, delivery_id,"
     " number, at, outcome, milliseconds) VALUES (%(m)s, %(live)s, %(c)s, 2, now(), 'delivered', 1)",
     "settled_through": "INSERT INTO settled_through VALUES (%(m)s, %(live)s, 'EUR', now())",
+    "bank_accounts": "INSERT INTO bank_accounts (merchant_id, livemode, id, created_at, country,"
+    " currency, account_holder_name, iban, last4, fingerprint, micro_deposits) VALUES (%(m)s,"
+    " %(live)s, gen_random_uuid(), now(), 'DE', 'EUR', 'Ada', 'DE89370400440532013000', '3000',"
+    " repeat('1', 64), '{32,45}')",
     "accounts": "INSERT INTO accounts (number) VALUES"
     " (%(m)s::bigint * 10000000 + 9780220 + 1000 * %(live)s::boolean::integer)",
 }

@@ -39,6 +39,13 @@ _MACHINES: dict[str, LiteralString] = {
         under_review won won | under_review lost lost
         won won funds_reinstated
     """,
+    "bank_account": """
+        - pending_verification created
+        pending_verification verified verified
+        pending_verification verification_failed verification_failed
+        pending_verification deleted deleted
+        verified deleted deleted | verification_failed deleted deleted
+    """,
 }
 
 
@@ -93,7 +100,11 @@ def i7_each_change_has_one_event(connection: Connection) -> list[str]:
                    ) FROM refunds
             UNION ALL
             SELECT merchant_id, livemode, id, version, status, jsonb_build_object(
-                       'status', status, 'fee', fee, 'amount', amount) FROM disputes)
+                       'status', status, 'fee', fee, 'amount', amount) FROM disputes
+            UNION ALL
+            SELECT merchant_id, livemode, id, version, status, jsonb_build_object(
+                       'status', status, 'last4', last4, 'fingerprint', fingerprint
+                   ) FROM bank_accounts)
         SELECT 'object', objects.id, status, objects.version, count(events.id), max(events.version)
         FROM objects LEFT JOIN events ON object_id = objects.id
             AND (events.merchant_id, events.livemode) = (objects.merchant_id, objects.livemode)

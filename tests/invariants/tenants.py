@@ -16,6 +16,7 @@ _TENANT_OF: dict[str, LiteralString] = {
     ),
     "api_keys": "merchant_id IS DISTINCT FROM current_merchant()",
     "attempts": _OF_ANOTHER,
+    "bank_accounts": _OF_ANOTHER,
     "charges": _OF_ANOTHER,
     "deliveries": _OF_ANOTHER,
     "delivery_attempts": _OF_ANOTHER,

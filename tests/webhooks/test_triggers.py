@@ -22,6 +22,10 @@ from tests.webhooks.shop import Shop
 REFERENCE = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
 NOT_TRIGGERED = {
     "charge.expired",
+    "bank_account.created",
+    "bank_account.verified",
+    "bank_account.verification_failed",
+    "bank_account.deleted",
     "webhook_endpoint.test",
     "webhook_endpoint.warning",
     "webhook_endpoint.disabled",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ivy import errors
 from ivy.card_numbers import REDACTED
 from ivy.serve import endpoint, problems
+from ivy.serve.declaration import Route
 from ivy.serve.requests import Incoming, check
 
 VISA = "4242424242424242"
@@ -20,7 +21,12 @@ def route() -> None:
     """A route of two parameters."""
 
 
-def refused(body: Any = None, **event: Any) -> list[str]:
+@endpoint("POST /v1/accounts", public=True, bank_numbers=("account_number", "iban"))
+def accounts() -> None:
+    """A route that takes the numbers of bank accounts."""
+
+
+def refused(body: Any = None, route: Route = route, **event: Any) -> list[str]:
     """Return the pointers of what is refused."""
     sent = {
         "path": "/v1/things/1/parts/2",
@@ -127,6 +133,32 @@ def test_an_answer_does_not_repeat_the_path() -> None:
         assert incoming.base_url == "http://x.example"
     untouched = Incoming.from_event({"path": "/v1/a%20b"})
     assert untouched.instance == "/v1/a%20b"
+
+
+IBAN = "DE89 4242 4242 4242 4242 00"
+"""An IBAN as it is printed can have a card number in it."""
+
+
+def test_numbers_of_bank_accounts_pass_where_a_route_takes_them() -> None:
+    for name, sent in (("account_number", VISA), ("iban", IBAN)):
+        assert refused({name: sent}) == [f"/{name}"]
+        assert refused({name: sent}, accounts) == []
+        assert refused({"other": sent}, accounts) == ["/other"]
+        assert refused({"deep": {name: sent}}, accounts) == [f"/deep/{name}"]
+        assert refused([{name: sent}], accounts) == [f"/0/{name}"]
+        assert refused({name: [sent]}, accounts) == [f"/{name}/0"]
+        assert refused({name: f"{sent}, {VISA}"}, accounts) == [f"/{name}"]
+    assert refused({"account_number": int(VISA)}, accounts) == ["/account_number"]
+    assert refused({"account_number": f"{VISA[:8]} {VISA[8:]}"}, accounts) == ["/account_number"]
+    assert refused(VISA, accounts) == [""]
+
+
+@given(st.text(alphabet="0123456789 -ABZ٣", max_size=30))
+def test_nothing_but_a_bank_account_passes_there(sent: str) -> None:
+    """What is let through is digits in one piece, or begins as an IBAN does."""
+    if refused({"account_number": sent}) and not refused({"account_number": sent}, accounts):
+        assert sent.isascii()
+        assert sent.isdigit() or (sent[:2].isalpha() and sent[2:4].isdigit() and "-" not in sent)
 
 
 values = st.recursive(

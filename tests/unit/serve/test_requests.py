@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ivy import errors, idempotency
+from ivy import errors, idempotency, vault
+from ivy.serve import endpoint
 from ivy.serve.requests import Incoming, _depth
 
 
@@ -110,3 +111,25 @@ def test_what_a_key_is_bound_to() -> None:
     reordered = {"a": {"y": 2, "x": 1}, "b": 1}
     assert key("k", body=reordered) == key("k", body={"b": 1, "a": {"x": 1, "y": 2}})
     assert key("k", body={"x": 1.0}).fingerprint != plain.fingerprint
+
+
+@endpoint("POST /v1/accounts", idempotent=True, bank_numbers=("iban",))
+def accounts() -> None:
+    """A route that takes the number of a bank account."""
+
+
+def test_nobody_can_try_account_numbers_against_a_fingerprint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def bound(body: Any, pepper: str = "pepper") -> idempotency.Key:
+        monkeypatch.setattr(vault, "access", lambda: {"pepper": pepper})
+        sent = incoming(headers={"Idempotency-Key": "k"}, body=json.dumps(body))
+        return sent.idempotency_key(accounts)
+
+    mine = bound({"iban": "a", "x": 1})
+    assert bound({"x": 1, "iban": "a"}) == mine
+    assert bound({"iban": "b", "x": 1}).fingerprint != mine.fingerprint
+    assert bound({"iban": "a", "x": 2}).fingerprint != mine.fingerprint
+    assert bound({"iban": "a", "x": 1}, pepper="other").fingerprint != mine.fingerprint
+    assert bound({"x": 1}, pepper="other") == bound({"x": 1})
+    assert bound([{"iban": "a"}]) == bound([{"iban": "a"}])

@@ -28,6 +28,8 @@ class Scope(StrEnum):
     EVENTS_READ = "events:read"
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_WRITE = "webhooks:write"
+    BANK_ACCOUNTS_READ = "bank_accounts:read"
+    BANK_ACCOUNTS_WRITE = "bank_accounts:write"
     API_KEYS_READ = "api_keys:read"
     API_KEYS_WRITE = "api_keys:write"
 

@@ -1,4 +1,7 @@
-"""API keys, passwords and access tokens: how each is made, and how it is recognised."""
+"""API keys, passwords, access tokens: how each is made, and how it is recognised.
+
+So are the numbers of bank accounts, which are as secret.
+"""
 
 from __future__ import annotations
 
@@ -60,6 +63,12 @@ def api_key_hash(text: str) -> str:
     """Return the keyed hash under which a key is stored, in hex."""
     pepper = vault.access()["pepper"].encode()
     return hmac.new(pepper, text.encode(), hashlib.sha256).hexdigest()
+
+
+def bank_number_hash(number: str) -> str:
+    """Return the keyed hash by which the numbers of bank accounts are compared, in hex."""
+    pepper = vault.access()["pepper"].encode()
+    return hmac.new(pepper, b"bank_number:" + number.encode(), hashlib.sha256).hexdigest()
 
 
 def _check(body: str) -> str:

@@ -29,7 +29,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word for what an HTTP AP
     status: ClassVar[int]
     title: ClassVar[str]
     retryable: ClassVar[bool] = False
-    members: ClassVar[Mapping[str, str]] = {}
+    members: ClassVar[Mapping[str, str | int]] = {}
     """What its problem document can say beyond every other's, with an example of each."""
 
     def __init__(
@@ -39,7 +39,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word for what an HTTP AP
         param: str | None = None,
         fields: tuple[FieldError, ...] = (),
         retry_after_seconds: int | None = None,
-        facts: Mapping[str, str | None] | None = None,
+        facts: Mapping[str, str | int | None] | None = None,
     ) -> None:
         self.detail = detail or self.documentation()
         super().__init__(self.detail)
@@ -207,6 +207,40 @@ class EndpointNotEnabled(Problem):
     code, status, title = "endpoint_not_enabled", 409, "The webhook endpoint is not enabled"
 
 
+class BankAccountExists(Problem):
+    """The merchant has this bank account already. Delete that one first to add it anew."""
+
+    code, status, title = "bank_account_exists", 409, "The bank account is there already"
+
+
+class BankAccountAlreadyVerified(Problem):
+    """The bank account has been verified. There is nothing more to do."""
+
+    code, status, title = "bank_account_already_verified", 409, "The bank account is verified"
+
+
+class BankAccountVerificationFailed(Problem):
+    """The amounts were wrong three times. Delete the bank account, and add it anew to try again."""
+
+    code, status, title = "bank_account_verification_failed", 409, "The verification has failed"
+
+
+class BankAccountUnverified(Problem):
+    """Money is only sent to a bank account that is ``verified``."""
+
+    code, status, title = "bank_account_unverified", 409, "The bank account is not verified"
+
+
+class BankAccountCoolingOff(Problem):
+    """The account replaces or joins another, and is payable 24 hours after it was verified.
+
+    ``payable_from`` says when. So whoever steals a session cannot send the money elsewhere at once.
+    """
+
+    code, status, title = "bank_account_cooling_off", 409, "The bank account is too new"
+    members = MappingProxyType({"payable_from": "2026-11-25T09:30:00.000Z"})
+
+
 class BodyTooLarge(Problem):
     """The body is larger than 256 KB."""
 
@@ -238,9 +272,19 @@ class RefundExceedsCharge(Problem):
 
 
 class CurrencyMismatch(Problem):
-    """The currency is not the charge's."""
+    """The currency is not that of the charge, or of the bank account."""
 
-    code, status, title = "currency_mismatch", 422, "Not the charge's currency"
+    code, status, title = "currency_mismatch", 422, "Another currency"
+
+
+class MicroDepositMismatch(Problem):
+    """These are not the two amounts that were sent; ``attempts_left`` says how often to try again.
+
+    They can be given in any order.
+    """
+
+    code, status, title = "micro_deposit_mismatch", 422, "Not the amounts that were sent"
+    members = MappingProxyType({"attempts_left": 2})
 
 
 class IdempotencyKeyReused(Problem):

@@ -53,15 +53,27 @@ MoneyEventType = Literal[
 ]
 """Each is a transition of ``ivy.states``."""
 
+BankAccountEventType = Literal[
+    "bank_account.created",
+    "bank_account.verified",
+    "bank_account.verification_failed",
+    "bank_account.deleted",
+]
+"""Transitions too, which move no money."""
+
 EndpointEventType = Literal[
     "webhook_endpoint.test",
     "webhook_endpoint.warning",
     "webhook_endpoint.disabled",
     "webhook_endpoint.recovered",
 ]
-EventType = MoneyEventType | EndpointEventType
+EventType = MoneyEventType | BankAccountEventType | EndpointEventType
 
-EVENT_TYPES: tuple[str, ...] = (*get_args(MoneyEventType), *get_args(EndpointEventType))
+EVENT_TYPES: tuple[str, ...] = (
+    *get_args(MoneyEventType),
+    *get_args(BankAccountEventType),
+    *get_args(EndpointEventType),
+)
 
 EVERY_TYPE = "*"
 

@@ -111,7 +111,8 @@ AmountMinor = Annotated[
 ]
 
 
-def _write_time(at: datetime) -> str:
+def write_time(at: datetime) -> str:
+    """Return a time as answers have it."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -151,5 +152,5 @@ def _absolute(url: str) -> str:
 Link = Annotated[str, PlainSerializer(_absolute, return_type=str)]
 """An address; one that begins with a slash is below the API's own."""
 
-Time = Annotated[AwareDatetime, PlainSerializer(_write_time, return_type=str)]
+Time = Annotated[AwareDatetime, PlainSerializer(write_time, return_type=str)]
 """RFC 3339 in UTC with milliseconds."""

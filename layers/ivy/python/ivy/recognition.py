@@ -107,6 +107,7 @@ _READ = frozenset(
         Scope.LEDGER_READ,
         Scope.EVENTS_READ,
         Scope.WEBHOOKS_READ,
+        Scope.BANK_ACCOUNTS_READ,
     }
 )
 _EVERYTHING = frozenset(str(scope) for scope in Scope)
@@ -125,7 +126,9 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
             Scope.API_KEYS_WRITE,
         }
     ),
-    "finance": frozenset({*_READ, Scope.REFUNDS_WRITE, Scope.DISPUTES_WRITE}),
+    "finance": frozenset(
+        {*_READ, Scope.REFUNDS_WRITE, Scope.DISPUTES_WRITE, Scope.BANK_ACCOUNTS_WRITE}
+    ),
     "support": frozenset(
         {Scope.CHARGES_READ, Scope.REFUNDS_READ, Scope.DISPUTES_READ, Scope.EVENTS_READ}
     ),

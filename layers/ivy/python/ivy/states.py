@@ -1,4 +1,4 @@
-"""The state machines of everything that moves money: one table, shared with the database.
+"""The state machines of everything that has one: one table, shared with the database.
 
 Each transition has one event, and one ledger posting where money moves; the event, the posting and
 the new version are written in one transaction. The table ``transitions`` holds the same rows and
@@ -18,7 +18,7 @@ from ivy.database import Tenant, Transaction
 from ivy.events import Announcement, EventType
 from ivy.ledger import Posting, PostingKind
 
-Kind = Literal["charge", "refund", "dispute", "settlement", "reserve"]
+Kind = Literal["charge", "refund", "dispute", "settlement", "reserve", "bank_account"]
 
 MAY_MOVE_NOTHING = frozenset({"settlement.closed"})
 """Announces a posting, or nothing: what is in a batch can cancel out."""
@@ -82,6 +82,13 @@ def _transitions() -> Iterator[Transition]:
     yield Transition("settlement", BEGIN, "closed", "settlement.closed", p.SETTLEMENT_CLOSED)
     yield Transition("reserve", BEGIN, "held", "reserve.held")
     yield Transition("reserve", "held", "released", "reserve.released", p.RESERVE_RELEASED)
+
+    pending, failed = "pending_verification", "verification_failed"
+    yield Transition("bank_account", BEGIN, pending, "bank_account.created")
+    yield Transition("bank_account", pending, "verified", "bank_account.verified")
+    yield Transition("bank_account", pending, failed, "bank_account.verification_failed")
+    for before in (pending, "verified", failed):
+        yield Transition("bank_account", before, "deleted", "bank_account.deleted")
 
 
 TRANSITIONS = tuple(_transitions())

@@ -159,7 +159,8 @@ RECIPES: dict[events.MoneyEventType, Callable[[Scene], object]] = {
     "dispute.funds_reinstated": lambda scene: scene.dispute("win"),
     "dispute.lost": lambda scene: scene.dispute("lose"),
 }
-"""By event type; expiry, settlement and reserves take days, and endpoints have their own test."""
+"""By event type; expiry, settlement and reserves take days, endpoints have their own test, and
+where payouts go is not changed for the sake of an event."""
 
 
 def trigger(database: Database, caller: Caller, wanted: Trigger) -> Triggered:

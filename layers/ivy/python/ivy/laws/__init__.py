@@ -44,5 +44,8 @@ OBJECTS: LiteralString = """
         UNION ALL
         SELECT 'stl', 'settlement', merchant_id, livemode, id, version, status FROM settlements
         UNION ALL
-        SELECT 'rsv', 'reserve', merchant_id, livemode, id, version, status FROM reserves)"""
+        SELECT 'rsv', 'reserve', merchant_id, livemode, id, version, status FROM reserves
+        UNION ALL
+        SELECT 'ba', 'bank_account', merchant_id, livemode, id, version, status
+        FROM bank_accounts)"""
 """Everything with a state machine, and its state in the machine's terms."""

@@ -69,6 +69,7 @@ class Route(Declaration):
     public: bool
     errors: tuple[type[Problem], ...] = ()
     settled: Callable[[Transaction, UUID], BaseModel | None] | None = None
+    bank_numbers: tuple[str, ...] = ()
 
     @property
     def needs(self) -> tuple[Need, ...]:

@@ -34,6 +34,7 @@ def endpoint(
     public: bool = False,
     idempotent: bool = False,
     settled: Callable[[Transaction, UUID], BaseModel | None] | None = None,
+    bank_numbers: tuple[str, ...] = (),
     errors: tuple[type[Problem], ...] = (),
     uses: tuple[Need, ...] = (),
     memory_mb: int = MEMORY_MB,
@@ -48,6 +49,8 @@ def endpoint(
         idempotent: Whether ``Idempotency-Key`` is required; every POST that moves money says so.
         settled: Returns the object that the function answered once its outcome is known, None
             before; for requests that say ``"wait": true``.
+        bank_numbers: Fields of the body that hold the number of a bank account. It may look like a
+            card number, and can be guessed from a hash that has no key.
         errors: What the function can raise beyond what every route can.
         uses: The resources it touches.
         memory_mb: Lambda memory, and with it CPU.
@@ -66,6 +69,7 @@ def endpoint(
             idempotent=idempotent,
             public=public,
             settled=settled,
+            bank_numbers=bank_numbers,
             errors=errors,
         )
 

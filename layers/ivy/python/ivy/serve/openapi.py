@@ -86,9 +86,12 @@ _PROBLEM = {
             },
         },
         **{
-            name: {"type": "string", "description": f"Of `{problem.code}`."}
+            name: {
+                "type": "integer" if isinstance(shown, int) else "string",
+                "description": f"Of `{problem.code}`.",
+            }
             for problem in Problem.every()
-            for name in problem.members
+            for name, shown in problem.members.items()
         },
     },
     "additionalProperties": False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ivy.bank_accounts import BankAccount
 from ivy.charges import Charge
 from ivy.disputes import Dispute
 from ivy.events import EVENT_TYPES, Notification
@@ -18,6 +19,7 @@ DATA = {
     "dispute": Dispute.__name__,
     "settlement": Settlement.__name__,
     "reserve": Reserve.__name__,
+    "bank_account": BankAccount.__name__,
     "webhook_endpoint": Endpoint.__name__,
 }
 """The schema of ``data``, by the first part of an event's type."""

@@ -1,0 +1,37 @@
+"""POST /v1/bank_accounts/{id}/verify."""
+
+from ivy import bank_accounts
+from ivy.bank_accounts import BankAccount, Deposits
+from ivy.callers import Caller, Scope
+from ivy.database import Database
+from ivy.errors import (
+    BankAccountAlreadyVerified,
+    BankAccountVerificationFailed,
+    MicroDepositMismatch,
+)
+from ivy.ids import BankAccountId
+from ivy.needs import Need
+from ivy.serve import endpoint
+
+
+@endpoint(
+    "POST /v1/bank_accounts/{id}/verify",
+    scope=Scope.BANK_ACCOUNTS_WRITE,
+    errors=(BankAccountAlreadyVerified, BankAccountVerificationFailed, MicroDepositMismatch),
+    uses=(Need.DATABASE, Need.EVENTS_QUEUE),
+)
+def handler(
+    database: Database,
+    caller: Caller,
+    id: BankAccountId,  # noqa: A002 - the path's name
+    sent: Deposits,
+) -> BankAccount:
+    """Verify a bank account with the two amounts that were sent to it, in any order.
+
+    Each wrong answer counts, and after the third the account is `verification_failed`: delete it
+    and add it anew. In test mode the amounts are 32 and 45.
+    """
+    with database.transaction(caller.tenant) as tx:
+        attempted = bank_accounts.verify(tx, caller, id, sent)
+    bank_accounts.require_verified(attempted)  # after the commit: a wrong attempt counts
+    return attempted

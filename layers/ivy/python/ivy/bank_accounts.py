@@ -1,0 +1,430 @@
+"""Bank accounts: where a merchant's payouts may go.
+
+An account is ``verified`` once its merchant has named the two small amounts that were sent to it,
+and payable from then on. One that is added beside or after another in its currency is payable a day
+later, so that whoever gets hold of a session cannot redirect the money before it is noticed.
+
+The number itself is written once. Nothing here can read it back: callers see its last four
+characters, and a fingerprint that tells whether two accounts are the same.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, field_validator
+from pydantic_core.core_schema import ValidationInfo
+
+from ivy import api_keys, bank_numbers, credentials, errors, ids, pages, states
+from ivy.bank_numbers import AccountNumber, Bic, Iban, RoutingNumber
+from ivy.callers import Caller
+from ivy.database import Tenant, Transaction
+from ivy.models import CurrencyCode, Input, Object, Text, Time, example, write_time
+
+Status = Literal["pending_verification", "verified", "verification_failed"]
+AccountType = Literal["checking", "savings"]
+
+MAX_ATTEMPTS = 3
+MAX_DEPOSIT_MINOR = 99
+TEST_DEPOSITS_MINOR = (32, 45)
+"""What every account in test mode is verified with."""
+
+COOL_OFF = timedelta(hours=24)
+
+
+class NewBankAccount(Input):
+    """A bank account to add: with a routing number in the US, with an IBAN elsewhere."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "country": "US",
+                    "currency": "USD",
+                    "account_holder_name": "Analytical Engines",
+                    "routing_number": "110000000",
+                    "account_number": "000123456789",
+                },
+                {
+                    "country": "DE",
+                    "currency": "EUR",
+                    "account_holder_name": "Analytical Engines",
+                    "iban": "DE89370400440532013000",
+                },
+            ]
+        }
+    )
+
+    country: Annotated[
+        str,
+        StringConstraints(pattern="^[A-Z]{2}$"),
+        AfterValidator(bank_numbers.payable_country),
+        Field(
+            description="Where the account is: ISO 3166-1 alpha-2.",
+            json_schema_extra={"enum": sorted(bank_numbers.PAID_IN)},
+        ),
+    ]
+    currency: CurrencyCode
+    account_holder_name: Annotated[
+        Text, StringConstraints(min_length=1, max_length=70, pattern=r"\S")
+    ]
+    account_type: AccountType | None = Field(
+        None, validate_default=True, description="Of a US account; `checking` when left out."
+    )
+    routing_number: RoutingNumber | None = Field(None, validate_default=True)
+    account_number: AccountNumber | None = Field(None, validate_default=True, repr=False)
+    iban: Iban | None = Field(None, validate_default=True, repr=False)
+    bic: Bic | None = Field(None, validate_default=True)
+
+    @field_validator("currency")
+    @classmethod
+    def _payable(cls, currency: str, info: ValidationInfo) -> str:
+        return bank_numbers.payable_currency(currency, info.data.get("country"))
+
+    @field_validator("account_type", "routing_number", "account_number", "iban", "bic")
+    @classmethod
+    def _of_the_country(cls, sent: str | None, info: ValidationInfo) -> str | None:
+        country = info.data.get("country")
+        name = str(info.field_name)
+        return sent if country is None else bank_numbers.belonging(name, sent, country)
+
+    @property
+    def number(self) -> str:
+        """The whole number, by which two accounts are the same."""
+        return self.iban or f"{self.routing_number}:{self.account_number}"
+
+
+class Deposits(Input):
+    """The two amounts that arrived, in any order."""
+
+    model_config = example(amounts=list(TEST_DEPOSITS_MINOR))
+
+    amounts: Annotated[
+        list[Annotated[int, Field(strict=True, ge=1, le=MAX_DEPOSIT_MINOR)]],
+        Field(min_length=2, max_length=2, description="Minor units of the account's currency."),
+    ]
+
+
+class Verification(Object):
+    """How it is shown that an account is its merchant's own."""
+
+    method: Literal["micro_deposits"] = "micro_deposits"
+    attempts_left: int = MAX_ATTEMPTS
+    verified_at: Time | None = None
+
+
+class BankAccount(Object):
+    """An account that payouts can be sent to from ``payable_from`` on, once it is ``verified``.
+
+    Accounts of one ``fingerprint`` are the same account.
+    """
+
+    model_config = example(
+        id="ba_019ab2c9b1c27d3e8f4a5b6c7d8e9f01",
+        object="bank_account",
+        livemode=False,
+        created_at="2026-11-24T09:00:00.000Z",
+        country="US",
+        currency="USD",
+        account_holder_name="Analytical Engines",
+        account_type="checking",
+        routing_number="110000000",
+        bic=None,
+        last4="6789",
+        fingerprint="5f8a1c" + "0" * 58,
+        status="verified",
+        payable_from="2026-11-25T09:30:00.000Z",
+        verification={
+            "method": "micro_deposits",
+            "attempts_left": 3,
+            "verified_at": "2026-11-24T09:30:00.000Z",
+        },
+        version=2,
+    )
+
+    id: ids.BankAccountId
+    object: Literal["bank_account"] = "bank_account"
+    livemode: bool
+    created_at: Time
+    country: str
+    currency: str
+    account_holder_name: str
+    account_type: AccountType | None
+    routing_number: str | None
+    bic: str | None
+    last4: str
+    fingerprint: str
+    status: Status | Literal["deleted"] = "pending_verification"
+    payable_from: Time | None = None
+    verification: Verification = Verification()
+    version: int = 1
+
+
+class BankAccountQuery(pages.Page):
+    """Which bank accounts to list."""
+
+    currency: CurrencyCode | None = None
+    status: Status | None = None
+
+
+def add(tx: Transaction, caller: Caller, new: NewBankAccount) -> BankAccount:
+    """Take on a bank account, which is to be verified.
+
+    Raises:
+        LiveModeLocked: A live account before the merchant's verification is approved.
+        BankAccountExists: The merchant has it already in this mode.
+    """
+    tenant = caller.tenant
+    if tenant.livemode and not tx.value("SELECT live_open FROM merchants"):
+        raise errors.LiveModeLocked
+    at = ids.now()
+    account = BankAccount(
+        id=ids.new(at),
+        livemode=tenant.livemode,
+        created_at=at,
+        country=new.country,
+        currency=new.currency,
+        account_holder_name=new.account_holder_name,
+        account_type=(new.account_type or "checking") if new.iban is None else None,
+        routing_number=new.routing_number,
+        bic=new.bic,
+        last4=new.number[-4:],
+        fingerprint=credentials.bank_number_hash(new.number),
+    )
+    added = tx.value(
+        _INSERT,
+        merchant_id=tenant.merchant_id,
+        livemode=tenant.livemode,
+        id=account.id,
+        created_at=at,
+        country=account.country,
+        currency=account.currency,
+        account_holder_name=account.account_holder_name,
+        account_type=account.account_type,
+        routing_number=account.routing_number,
+        account_number=new.account_number,
+        iban=new.iban,
+        bic=account.bic,
+        last4=account.last4,
+        fingerprint=account.fingerprint,
+        micro_deposits=sorted(_deposits(tenant)),
+    )
+    if added is None:
+        raise errors.BankAccountExists
+    change = states.transition("bank_account", states.BEGIN, account.status)
+    states.record(tx, tenant, change, account, at=at)
+    return account
+
+
+def _deposits(tenant: Tenant) -> tuple[int, int]:
+    """Return the amounts that prove whose account it is: known in test mode, secret in live."""
+    if not tenant.livemode:
+        return TEST_DEPOSITS_MINOR
+    first, second = (secrets.randbelow(MAX_DEPOSIT_MINOR) + 1 for _ in range(2))
+    return first, second
+
+
+def verify(tx: Transaction, caller: Caller, account_id: UUID, sent: Deposits) -> BankAccount:
+    """Compare amounts with those that were sent; returns the account as the attempt leaves it.
+
+    A wrong attempt counts only if it is committed: so commit, and then ``require_verified``.
+
+    Raises:
+        CredentialInvalid, ResourceMissing.
+        BankAccountAlreadyVerified, BankAccountVerificationFailed: By the account's state.
+    """
+    api_keys.check_standing(tx, caller)
+    account = lock(tx, account_id)
+    if account.status == "verified":
+        raise errors.BankAccountAlreadyVerified
+    if account.status == "verification_failed":
+        raise errors.BankAccountVerificationFailed
+    at = ids.now()
+    if tx.value(_MATCHES, id=account.id, amounts=sorted(sent.amounts)):
+        cools_off = tx.value("SELECT cools_off FROM bank_accounts WHERE id = %(id)s", id=account.id)
+        return _change(
+            tx,
+            caller.tenant,
+            account,
+            at,
+            status="verified",
+            payable_from=at + COOL_OFF if cools_off else at,
+            verification=account.verification.model_copy(update={"verified_at": at}),
+        )
+    left = account.verification.attempts_left - 1
+    missed = account.verification.model_copy(update={"attempts_left": left})
+    if left == 0:
+        return _change(
+            tx, caller.tenant, account, at, status="verification_failed", verification=missed
+        )
+    tx.run(
+        "UPDATE bank_accounts SET verification_attempts = %(attempts)s WHERE id = %(id)s",
+        id=account.id,
+        attempts=MAX_ATTEMPTS - left,
+    )
+    return account.model_copy(update={"verification": missed})
+
+
+def require_verified(attempted: BankAccount) -> None:
+    """Refuse what an attempt has left unverified.
+
+    Raises:
+        MicroDepositMismatch: With how many attempts are left.
+    """
+    if attempted.status != "verified":
+        left = attempted.verification.attempts_left
+        raise errors.MicroDepositMismatch(param="amounts", facts={"attempts_left": left})
+
+
+def delete(tx: Transaction, caller: Caller, account_id: UUID) -> BankAccount:
+    """Remove a bank account for good; nothing more is sent there.
+
+    Raises:
+        CredentialInvalid, ResourceMissing.
+    """
+    api_keys.check_standing(tx, caller)
+    return _change(tx, caller.tenant, lock(tx, account_id), ids.now(), status="deleted")
+
+
+def payable(
+    tx: Transaction, tenant: Tenant, account_id: UUID, currency: str, at: datetime
+) -> BankAccount:
+    """Return an account that money may be sent to, and let nobody delete it meanwhile.
+
+    Runs as ``ivy_app``: other roles may not lock the row.
+
+    Raises:
+        ResourceMissing: The tenant has no such account; that includes one it has deleted.
+        CurrencyMismatch: It is in another currency.
+        BankAccountUnverified: Nobody has shown yet whose it is.
+        BankAccountCoolingOff: It is too new at this time; ``payable_from`` says until when.
+    """
+    found = tx.row(
+        BankAccount,
+        _ONE + " AND (merchant_id, livemode) = (%(merchant_id)s, %(livemode)s) FOR SHARE",
+        id=account_id,
+        merchant_id=tenant.merchant_id,
+        livemode=tenant.livemode,
+    )
+    account = _found(found, account_id)
+    if account.currency != currency:
+        raise errors.CurrencyMismatch(
+            f"The bank account is in {account.currency}.", param="currency"
+        )
+    if account.status != "verified" or account.payable_from is None:
+        raise errors.BankAccountUnverified(f"The bank account is {account.status}.")
+    if at < account.payable_from:
+        payable_from = write_time(account.payable_from)
+        raise errors.BankAccountCoolingOff(
+            f"The bank account is payable from {payable_from}.",
+            facts={"payable_from": payable_from},
+        )
+    return account
+
+
+def default(tx: Transaction, currency: str) -> BankAccount | None:
+    """Return the newest verified account of the transaction's tenant in a currency, if any.
+
+    It may still be cooling off, which ``payable`` tells.
+    """
+    return tx.row(
+        BankAccount,
+        _SELECT + " AND currency = %(currency)s AND status = 'verified' ORDER BY id DESC LIMIT 1",
+        currency=currency,
+    )
+
+
+def get(tx: Transaction, account_id: UUID) -> BankAccount:
+    """Return one bank account of the transaction's tenant.
+
+    Raises:
+        ResourceMissing: This merchant has no such account in this mode.
+    """
+    return _found(tx.row(BankAccount, _ONE, id=account_id), account_id)
+
+
+def lock(tx: Transaction, account_id: UUID) -> BankAccount:
+    """Return one bank account that nobody else changes until the transaction ends.
+
+    Raises:
+        ResourceMissing: This merchant has no such account in this mode.
+    """
+    return _found(tx.row(BankAccount, _ONE + " FOR NO KEY UPDATE", id=account_id), account_id)
+
+
+def _found(account: BankAccount | None, account_id: UUID) -> BankAccount:
+    if account is None:
+        raise errors.ResourceMissing(f"No bank account {ids.Prefix('ba').write(account_id)}.")
+    return account
+
+
+def page(tx: Transaction, query: BankAccountQuery) -> pages.Listing[BankAccount]:
+    """Return one page of bank accounts, newest first."""
+    lowest, below = query.bounds()
+    found = tx.rows(
+        BankAccount,
+        _SELECT
+        + " AND id >= %(lowest)s AND id < %(below)s"
+        + " AND (%(currency)s::text IS NULL OR currency = %(currency)s)"
+        + " AND (%(status)s::text IS NULL OR status = %(status)s)"
+        + " ORDER BY id DESC LIMIT %(limit)s + 1",
+        lowest=lowest,
+        below=below,
+        currency=query.currency,
+        status=query.status,
+        limit=query.limit,
+    )
+    return pages.listing(BankAccount, found, query.limit)
+
+
+def _change(
+    tx: Transaction, tenant: Tenant, before: BankAccount, at: datetime, **fields: Any
+) -> BankAccount:
+    """Write a transition, the account's row and its event, and return the account after it."""
+    after = before.model_copy(update={**fields, "version": before.version + 1})
+    tx.run(
+        _UPDATE,
+        id=after.id,
+        status=after.status,
+        version=after.version,
+        attempts=MAX_ATTEMPTS - after.verification.attempts_left,
+        verified_at=after.verification.verified_at,
+        payable_from=after.payable_from,
+    )
+    change = states.transition("bank_account", before.status, after.status)
+    states.record(tx, tenant, change, after, at=at)
+    return after
+
+
+_SELECT = """
+    SELECT id, livemode, created_at, country, currency, account_holder_name, account_type,
+           routing_number, bic, last4, fingerprint, status, payable_from, version,
+           json_build_object('attempts_left', 3 - verification_attempts,
+                             'verified_at', verified_at) AS verification
+    FROM bank_accounts WHERE status <> 'deleted'
+"""
+
+_ONE = _SELECT + " AND id = %(id)s"
+
+_MATCHES = "SELECT micro_deposits = %(amounts)s::smallint[] FROM bank_accounts WHERE id = %(id)s"
+
+_INSERT = """
+    INSERT INTO bank_accounts (merchant_id, livemode, id, created_at, country, currency,
+                               account_holder_name, account_type, routing_number, account_number,
+                               iban, bic, last4, fingerprint, micro_deposits)
+    VALUES (%(merchant_id)s, %(livemode)s, %(id)s, %(created_at)s, %(country)s, %(currency)s,
+            %(account_holder_name)s, %(account_type)s, %(routing_number)s, %(account_number)s,
+            %(iban)s, %(bic)s, %(last4)s, %(fingerprint)s, %(micro_deposits)s)
+    ON CONFLICT (merchant_id, livemode, fingerprint) WHERE status <> 'deleted' DO NOTHING
+    RETURNING true
+"""
+
+_UPDATE = """
+    UPDATE bank_accounts
+    SET status = %(status)s, version = %(version)s, verification_attempts = %(attempts)s,
+        verified_at = %(verified_at)s, payable_from = %(payable_from)s
+    WHERE id = %(id)s
+"""
