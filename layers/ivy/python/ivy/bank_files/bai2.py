@@ -94,21 +94,20 @@ def parse(content: bytes) -> tuple[Statement, ...]:
     Raises:
         BankFileError: It is malformed, a control total is wrong, or a statement does not add up.
     """
-    records = _records(content)
-    header = _next(records, None, "01")
+    records = _Records(content)
+    header = records.take("01")
     if header.at(7) != "2":
         raise BankFileError(header.line, "not version 2 of the format")
     day, number = _day(header, 2), header.at(4)
     if not (_NAME.fullmatch(header.at(0)) and _NAME.fullmatch(number)):
         raise BankFileError(header.line, "the file names no sender or no number")
     file = _File(f"{header.at(0)}-{day:%y%m%d}-{number}", total=_Level(rows=header.rows))
-    record = _next(records, header, "02", "99")
+    record = records.take("02", "99")
     while record.code == "02":
         _group(record, records, file)
-        record = _next(records, record, "02", "99")
+        record = records.take("02", "99")
     _close(record, file.total, ("groups", file.total.parts))
-    for extra in records:
-        raise BankFileError(extra.line, "a record after the end of the file")
+    records.end()
     if not file.statements:
         raise BankFileError(header.line, "a file without accounts")
     return tuple(file.statements)
@@ -152,12 +151,12 @@ def write(
     return "".join(f"{row}\n" for row in rows).encode("ascii")
 
 
-def _group(header: _Record, records: Iterator[_Record], file: _File) -> None:
+def _group(header: _Record, records: _Records, file: _File) -> None:
     if header.at(2) != _UPDATE:
         raise BankFileError(header.line, "a group that deletes, corrects or tests")
     on, level = _day(header, 3), _Level(rows=header.rows)
     currency = header.at(5) or "USD"
-    record = _next(records, header, "03", "98")
+    record = records.take("03", "98")
     while record.code == "03":
         account = _open(record, currency)
         total = _account(account, records, on)
@@ -165,7 +164,7 @@ def _group(header: _Record, records: Iterator[_Record], file: _File) -> None:
         level.rows += total.rows
         level.parts += 1
         file.statements.append(_statement(account, on, file))
-        record = _next(records, record, "03", "98")
+        record = records.take("03", "98")
     _close(record, level, ("accounts", level.parts))
     file.total.sum_minor += level.sum_minor
     file.total.rows += level.rows
@@ -178,15 +177,15 @@ def _open(header: _Record, currency: str) -> _Account:
     return _Account(header, header.at(0), require_currency(header.at(1) or currency, header.line))
 
 
-def _account(account: _Account, records: Iterator[_Record], on: date) -> _Level:
+def _account(account: _Account, records: _Records, on: date) -> _Level:
     level = _Level(_balances(account), account.header.rows)
-    record = _next(records, account.header, "16", "49")
+    record = records.take("16", "49")
     while record.code == "16":
         line = _line(record, on)
         account.lines.append(line)
         level.sum_minor += abs(line.amount_minor)
         level.rows += record.rows
-        record = _next(records, record, "16", "49")
+        record = records.take("16", "49")
     _close(record, level)
     return level
 
@@ -231,14 +230,12 @@ def _line(record: _Record, on: date) -> StatementLine:
 
 def _after_funds(record: _Record, at: int) -> int:
     """Return where it goes on after the field that says when money is available."""
-    kind = record.at(at)
-    if kind == "D":
-        if not _COUNT.fullmatch(record.at(at + 1)):
-            raise BankFileError(record.line, "availability that cannot be read")
-        return at + 2 + 2 * int(record.at(at + 1))
-    if kind not in _AFTER_FUNDS:
-        raise BankFileError(record.line, "availability of a type not known here")
-    return at + 1 + _AFTER_FUNDS[kind]
+    kind, more = record.at(at), _AFTER_FUNDS.get(record.at(at))
+    if kind == "D" and _COUNT.fullmatch(record.at(at + 1)):
+        more = 1 + 2 * int(record.at(at + 1))
+    if more is None or (more and at + more >= len(record.fields)):
+        raise BankFileError(record.line, "availability that cannot be read")
+    return at + 1 + more
 
 
 def _statement(account: _Account, on: date, file: _File) -> Statement:
@@ -285,38 +282,51 @@ def _day(record: _Record, index: int) -> date:
     raise BankFileError(record.line, "not a date")
 
 
-def _next(records: Iterator[_Record], before: _Record | None, *codes: str) -> _Record:
-    record = next(records, None)
-    if record is None:
-        raise BankFileError(before.line if before else 1, f"ends without a record {codes[-1]}")
-    if record.code not in codes:
-        raise BankFileError(record.line, f"expected a record {' or '.join(codes)}")
-    if not record.ended and record.code != "16":
-        raise BankFileError(record.line, "a record that does not end with a slash")
-    return record
+class _Records:
+    """The records of a file one after the other, 88 taken into what it continues."""
 
+    def __init__(self, content: bytes) -> None:
+        self._records = self._joined(content)
+        self._last_line = 1
 
-def _records(content: bytes) -> Iterator[_Record]:
-    """Return the records, with 88 taken into what it continues."""
-    current: _Record | None = None
-    for line, row in read_lines(content):
-        code, comma, rest = row.rstrip(" ").partition(",")
-        if not comma:
-            raise BankFileError(line, "a record without fields")
-        ended = rest.endswith("/")
-        fields = rest.removesuffix("/").split(",")
-        if code != "88":
-            if current is not None:
-                yield current
-            current = _Record(code, line, fields, ended=ended)
-        elif current is None:
-            raise BankFileError(line, "continues nothing")
-        else:
-            _continue(current, fields, ended=ended)
-        if len(current.fields) > MAX_FIELDS:
-            raise BankFileError(line, f"more than {MAX_FIELDS} fields")
-    if current is not None:
-        yield current
+    def take(self, *codes: str) -> _Record:
+        """Return the next record; refuse a file in which it is another."""
+        record = next(self._records, None)
+        if record is None:
+            raise BankFileError(self._last_line, f"ends without a record {codes[-1]}")
+        if record.code not in codes:
+            raise BankFileError(record.line, f"expected a record {' or '.join(codes)}")
+        if not record.ended and record.code != "16":
+            raise BankFileError(record.line, "a record that does not end with a slash")
+        self._last_line = record.line + record.rows - 1
+        return record
+
+    def end(self) -> None:
+        """Refuse a file that goes on."""
+        for extra in self._records:
+            raise BankFileError(extra.line, "a record after the end of the file")
+
+    @staticmethod
+    def _joined(content: bytes) -> Iterator[_Record]:
+        current: _Record | None = None
+        for line, row in read_lines(content):
+            code, comma, rest = row.rstrip(" ").partition(",")
+            if not comma:
+                raise BankFileError(line, "a record without fields")
+            ended = rest.endswith("/")
+            fields = rest.removesuffix("/").split(",")
+            if code != "88":
+                if current is not None:
+                    yield current
+                current = _Record(code, line, fields, ended=ended)
+            elif current is None:
+                raise BankFileError(line, "continues nothing")
+            else:
+                _continue(current, fields, ended=ended)
+            if len(current.fields) > MAX_FIELDS:
+                raise BankFileError(line, f"more than {MAX_FIELDS} fields")
+        if current is not None:
+            yield current
 
 
 def _continue(record: _Record, fields: list[str], *, ended: bool) -> None:

@@ -115,8 +115,8 @@ def _lines(entry: Node, amount_minor: int, currency: str) -> list[StatementLine]
     details = [each for group in entry.all("NtryDtls") for each in group.all("TxDtls")]
     if len(details) < 2 or any(each.optional("Amt") is None for each in details):  # noqa: PLR2004 - one payment, or several
         only = details[0] if len(details) == 1 else None
-        return [_line(entry, only, amount_minor)]
-    split = [_line(entry, each, _part(each, amount_minor, currency)) for each in details]
+        return [_line(entry, only, amount_minor, entry.line)]
+    split = [_line(entry, each, _part(each, amount_minor, currency), each.line) for each in details]
     if sum(each.amount_minor for each in split) != amount_minor:
         raise BankFileError(entry.line, "the payments of an entry do not add up to it")
     return split
@@ -129,7 +129,7 @@ def _part(detail: Node, entry_minor: int, currency: str) -> int:
     return part_minor if entry_minor >= 0 else -part_minor
 
 
-def _line(entry: Node, detail: Node | None, amount_minor: int) -> StatementLine:
+def _line(entry: Node, detail: Node | None, amount_minor: int, line: int) -> StatementLine:
     reference = end_to_end_id = description = None
     if detail is not None:
         reference = detail.optional_value("Refs", "AcctSvcrRef")
@@ -143,7 +143,7 @@ def _line(entry: Node, detail: Node | None, amount_minor: int) -> StatementLine:
         bank_reference=reference or entry.optional_value("AcctSvcrRef") or "",
         end_to_end_id=end_to_end_id,
         description=entry.optional_value("AddtlNtryInf") or description or "",
-        line=entry.line if detail is None else detail.line,
+        line=line,
     )
 
 

@@ -199,8 +199,8 @@ def _check_distinct(transfers: list[Transfer] | tuple[Transfer, ...]) -> None:
 
 
 def _check_counts(level: Node, transfers: list[Transfer]) -> int | None:
-    """Hold what is listed against what the bank counted; it may list the rejected ones only."""
-    listed = Counter(each.status for each in transfers)
+    """Hold what is listed against what the bank counted: all of it, or the rejected ones only."""
+    listed: dict[str, int] = Counter(each.status for each in transfers)
     total = level.optional("OrgnlNbOfTxs")
     total_count = None if total is None else _count(total)
     if total is not None and total_count is not None and total_count < len(transfers):
@@ -215,9 +215,8 @@ def _check_counts(level: Node, transfers: list[Transfer]) -> int | None:
         return total_count
     if total_count is not None and sum(stated.values()) != total_count:
         raise BankFileError(level.line, "the numbers of transfers by status do not add up")
-    rejected = stated.get("RJCT", 0)
-    more = any(count > stated.get(status, 0) for status, count in listed.items())
-    if more or (transfers and listed["RJCT"] != rejected):
+    rejected = {"RJCT": stated["RJCT"]} if "RJCT" in stated else {}
+    if transfers and listed not in (stated, rejected):
         raise BankFileError(level.line, "the transfers are not as many as the bank counted")
     return total_count
 
