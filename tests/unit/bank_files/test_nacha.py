@@ -165,6 +165,12 @@ def test_a_sum_of_more_than_twelve_digits_is_refused() -> None:
     assert "the sum of credits has more than 12 digits" in refusal(*many)
 
 
+def test_a_file_is_not_longer_than_what_is_read() -> None:
+    lines = ("x",) * 9_000
+    many = tuple(us_transfer(each, lines=lines) for each in range(1, 41))
+    assert "at most 353204 records" in refusal(*many)
+
+
 def test_ten_thousand_transfers() -> None:
     content = nacha.write(us_file(count=10_000))
     assert read(content)["control"]["total_credit"] == 10_000 * 12_345

@@ -52,6 +52,24 @@ def test_lines_may_end_as_on_windows() -> None:
     assert nacha_returns.parse(content.rstrip(b"\n")) == returns()
 
 
+def test_debits_that_came_back_are_read_as_well() -> None:
+    """As an ACH operator gives them: its own number, mixed service class, batches from anywhere."""
+    rows = [
+        "101 12100024869100013412611250600A094101A BANK                 AN OPERATOR",
+        f"5200{'ACME':36}123456789 WEBTRANSFER  261124261127   1021000020000007",
+        f"6261210002481234567{'':10}0000012354{'RENT':15}{'PAUL JONES':22}S 1021000027611242",
+        f"799R01121000240000042{'':6}02100002{'ASKED TWICE':44}021000027611242",
+        f"82000000020012100024{12354:012d}{0:012d} 123456789{'':25}021000020000007",
+        f"9000001000001000000020012100024{12354:012d}{0:012d}",
+        *["9" * 94] * 4,
+    ]
+    found = nacha_returns.parse("\n".join(f"{row:94}" for row in rows).encode())
+    (entry,) = found.entries
+    assert (entry.code, entry.trace, entry.amount_minor) == ("R01", 42, 12_354)
+    assert (entry.direction, entry.company_id, entry.entry_class) == ("debit", "123456789", "WEB")
+    assert (found.origin, found.destination) == ("6910001341", ODFI)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -148,6 +148,13 @@ def check_identifier(text: str, what: str, longest: int = MAX_END_TO_END_ID) -> 
         raise BankFileError(None, f"{what} must have 1 to {longest} ASCII characters, no blanks")
 
 
+def bounded(content: bytes) -> bytes:
+    """Return a file that is not too long to be read again; refuse another."""
+    if len(content) > MAX_FILE_BYTES:
+        raise BankFileError(None, f"the file would be longer than {MAX_FILE_BYTES} bytes")
+    return content
+
+
 def _check_transfer(transfer: CreditTransfer, currency: str) -> None:
     check_identifier(transfer.end_to_end_id, "end_to_end_id")
     if transfer.currency != currency:

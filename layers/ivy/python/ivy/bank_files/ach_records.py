@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from ivy.bank_files import BankFileError
+from ivy.bank_files import MAX_FILE_BYTES, BankFileError, bounded
 from ivy.bank_files.text import ascii_text
 
 RECORD_LENGTH = 94
 BLOCK_RECORDS = 10
+MAX_RECORDS = MAX_FILE_BYTES // (RECORD_LENGTH + 1)
 FILLER = "9" * RECORD_LENGTH
 MODIFIERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
@@ -154,7 +155,7 @@ def render(header: Header, batches: Sequence[Batch]) -> bytes:
     )
     records.append(f"{control:{RECORD_LENGTH}}")
     records += [FILLER] * (blocks * BLOCK_RECORDS - len(records))
-    return "".join(f"{record}\n" for record in records).encode("ascii")
+    return bounded("".join(f"{record}\n" for record in records).encode("ascii"))
 
 
 def _header(header: Header) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import groupby
 
-from ivy.bank_files import BankFileError
+from ivy.bank_files import BankFileError, bounded
 from ivy.bank_files.iso_values import MAX_TOTAL_MINOR, require_currency
 from ivy.bank_files.lines import read_lines
 from ivy.bank_files.statements import MAX_STATEMENTS, Statement, StatementLine, check, check_all
@@ -148,7 +148,7 @@ def write(
         total.sum_minor += group_total.sum_minor
         total.parts += 1
     rows.append(f"99,{total.sum_minor},{total.parts},{len(rows) + 1}/")
-    return "".join(f"{row}\n" for row in rows).encode("ascii")
+    return bounded("".join(f"{row}\n" for row in rows).encode("ascii"))
 
 
 def _group(header: _Record, records: _Records, file: _File) -> None:

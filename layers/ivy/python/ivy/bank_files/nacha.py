@@ -13,7 +13,16 @@ from collections.abc import Sequence
 
 from ivy.bank_files import BankFileError, CreditTransfer, PaymentFile, UsAccount, check
 from ivy.bank_files.accounts import is_routing_number, is_us_account_number
-from ivy.bank_files.ach_records import MODIFIERS, Batch, Entry, Header, number, render, words
+from ivy.bank_files.ach_records import (
+    MAX_RECORDS,
+    MODIFIERS,
+    Batch,
+    Entry,
+    Header,
+    number,
+    render,
+    words,
+)
 from ivy.bank_files.text import ascii_text, require_name
 
 MAX_ADDENDA = 9_999
@@ -44,10 +53,15 @@ def write(file: PaymentFile, *, modifier: str | None = None, description: str = 
     odfi = bank.routing_number[:8]
     company_name = require_name(ascii_text(file.originator.name, 23), "the originator's name")
     ordered = sorted(file.transfers, key=lambda transfer: transfer.trace)
-    split = {
-        "CCD": [_ccd(each, odfi) for each in ordered if len(each.remittance) <= 1],
-        "CTX": [_ctx(each, odfi) for each in ordered if len(each.remittance) > 1],
-    }
+    split: dict[str, list[Entry]] = {"CCD": [], "CTX": []}
+    records = 0
+    for transfer in ordered:
+        several = len(transfer.remittance) > 1
+        entry = _ctx(transfer, odfi) if several else _ccd(transfer, odfi)
+        split["CTX" if several else "CCD"].append(entry)
+        records += 1 + len(entry.addenda)
+        if records > MAX_RECORDS:
+            raise BankFileError(None, f"a file holds at most {MAX_RECORDS} records")
     header = Header(
         destination=bank.routing_number,
         origin=company_id,
@@ -83,8 +97,8 @@ def _ctx(transfer: CreditTransfer, odfi: str) -> Entry:
     for line in transfer.remittance:
         text = ascii_text(line, len(line) * 2)
         lines += [text[at : at + ADDENDA_TEXT] for at in range(0, len(text), ADDENDA_TEXT)]
-    if len(lines) > MAX_ADDENDA:
-        raise BankFileError(None, f"remittance needs more than {MAX_ADDENDA} addenda")
+        if len(lines) > MAX_ADDENDA:
+            raise BankFileError(None, f"remittance needs more than {MAX_ADDENDA} addenda")
     name = f"{number(len(lines), 4, 'addenda')}{words(_creditor_name(transfer), 16)}"
     return _entry(transfer, odfi, name, lines)
 

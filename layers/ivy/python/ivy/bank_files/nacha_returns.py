@@ -45,7 +45,7 @@ _CODES: dict[int, tuple[Kind, Direction]] = {
 }
 _CLASSES = {"CCD", "CTX", "PPD", "WEB", "TEL"}
 _SERVICES = {"200", "220", "225"}
-_REASON = re.compile(r"R(?:[0-57][0-9]|8[0-9])")
+_REASON = re.compile(r"R[0-58][0-9]")
 _DISPUTED = re.compile(r"R(?:6[0-9]|7[0-9])")
 _DIGITS = re.compile(r"[0-9]+")
 
@@ -88,7 +88,7 @@ class ReturnFile:
 
     Attributes:
         destination: The routing number of the bank that sent the entries.
-        origin: Who returns them: its routing number.
+        origin: Who returns them: a routing number, or the number it has at the ACH operator.
         created_at: To the minute; taken for UTC.
         returned_on: The day the money moves; of the last batch where they differ.
         modifier: Tells the files of one day apart.
@@ -145,7 +145,6 @@ def _entry(returned: ReturnedEntry, destination: str, trace: str) -> Entry:
     fits = (
         _trace_fits(returned.original_trace)
         and _REASON.fullmatch(returned.code)
-        and not _DISPUTED.fullmatch(returned.code)
         and is_us_account_number(returned.account_number)
         and re.fullmatch(r"[0-9]{8}", returned.receiver_bank)
         and re.fullmatch(r"[A-Z0-9]{1,10}", returned.company_id)
@@ -198,6 +197,7 @@ class _Reader:
         self._entries: list[ReturnedEntry] = []
         self._totals = Totals()
         self._batches = 0
+        self._last_batch = 0
         self._last_trace = ""
 
     def file(self) -> ReturnFile:
@@ -205,7 +205,7 @@ class _Reader:
         destination, origin = header[3:13].strip(), header[13:23].strip()
         self._require(header[1:3] == "01" and header[34:40] == "094101", "not an ACH file header")
         self._require(is_routing_number(destination), "the destination is no routing number")
-        self._require(is_routing_number(origin), "the origin is no routing number")
+        self._digits(origin)
         self._require(header[33] in MODIFIERS, "the file id modifier is not one")
         created_at = self._moment(header[23:33])
         returned_on = None
@@ -233,7 +233,9 @@ class _Reader:
         self._require(batch.entry_class != "COR", "a notification of change, not a return")
         self._require(batch.entry_class in _CLASSES, "an entry class not known here")
         self._require(bool(batch.company_id), "a batch without a company")
-        self._require(self._digits(batch.identity[8:]) == self._batches, "batches out of order")
+        ordinal = self._digits(batch.identity[8:])
+        self._require(ordinal > self._last_batch, "batches out of order")
+        self._last_batch = ordinal
         totals, self._last_trace = Totals(), ""
         record = self._take("6", "8")
         self._require(record[0] == "6", "a batch without entries")

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from ivy.bank_files import MAX_FILE_BYTES, BankFileError
+from ivy.bank_files import MAX_FILE_BYTES, BankFileError, bounded
 
 MAX_ELEMENTS = 1_000_000
 MAX_DEPTH = 32
@@ -96,10 +96,7 @@ def write(message: str, content: ET.Element) -> bytes:
     document.append(content)
     ET.indent(document)
     body = ET.tostring(document, encoding="unicode", short_empty_elements=False)
-    file = f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'.encode()
-    if len(file) > MAX_FILE_BYTES:
-        raise BankFileError(None, f"the file would be longer than {MAX_FILE_BYTES} bytes")
-    return file
+    return bounded(f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'.encode())
 
 
 def put(parent: ET.Element, path: str, text: str | None = None, **attributes: str) -> ET.Element:
