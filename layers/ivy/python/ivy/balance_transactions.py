@@ -7,10 +7,10 @@ their id's digits: ``txn_019a…`` is ``ltx_019a…`` seen from the merchant's s
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import computed_field
+from pydantic import Field, computed_field
 
 from ivy import errors, ids, ledger, money, pages
 from ivy.database import Transaction
@@ -27,8 +27,11 @@ Type = Literal[
     "dispute_reversal",
     "reserve_hold",
     "reserve_release",
+    "payout",
+    "payout_reversal",
+    "payout_return",
 ]
-Category = Literal["charges", "refunds", "disputes", "fees", "reserves"]
+Category = Literal["charges", "refunds", "disputes", "fees", "reserves", "payouts"]
 
 
 class FeeDetail(Object):
@@ -91,6 +94,10 @@ class BalanceTransactionQuery(pages.Page):
     type: Type | None = None
     currency: str | None = None
     source: str | None = None
+    settlement: Annotated[
+        ids.SettlementId | None, Field(description="The items of a settlement.")
+    ] = None
+    payout: Annotated[ids.PayoutId | None, Field(description="The items of a payout.")] = None
 
 
 class _Row(Object):
@@ -117,6 +124,9 @@ _KINDS: dict[str, tuple[Type, Category]] = {
     "dispute.won": ("dispute_reversal", "disputes"),
     "settlement.closed": ("reserve_hold", "reserves"),
     "reserve.released": ("reserve_release", "reserves"),
+    "payout.created": ("payout", "payouts"),
+    "payout.reversed": ("payout_reversal", "payouts"),
+    "payout.returned": ("payout_return", "payouts"),
 }
 
 
@@ -144,6 +154,8 @@ def page(tx: Transaction, query: BalanceTransactionQuery) -> pages.Listing[Balan
         + " AND (%(source)s::text IS NULL"
         + " OR source_prefix || '_' || replace(journal.source::text, '-', '') = %(source)s)"
         + " AND (%(currency)s::int IS NULL OR a1 / 10000 %% 1000 = %(currency)s)"
+        + _IN_SETTLEMENT
+        + _IN_PAYOUT
         + _CHANGED
         + " ORDER BY journal.id DESC LIMIT %(limit)s + 1",
         **_CODES,
@@ -151,6 +163,8 @@ def page(tx: Transaction, query: BalanceTransactionQuery) -> pages.Listing[Balan
         below=below,
         kinds=[name for name, (kind, _) in _KINDS.items() if query.type in (None, kind)],
         source=query.source,
+        settlement=query.settlement,
+        payout=query.payout,
         currency=_currency_number(query.currency),
         limit=query.limit,
     )
@@ -214,3 +228,22 @@ _SELECT = """
 """
 
 _CHANGED = " AND effect.net <> 0"
+
+_IN_PAYOUT = """
+    AND (%(payout)s::uuid IS NULL OR journal.id IN (
+        SELECT ledger_transaction FROM payout_items WHERE payout_id = %(payout)s))
+"""
+
+# What the charges of its day, and their refunds, did to what was pending.
+_IN_SETTLEMENT = """
+    AND (%(settlement)s::uuid IS NULL OR journal.kind <> 30
+        AND 210 IN (mod(a1, 1000), mod(a2, 1000), mod(a3, 1000), mod(a4, 1000))
+        AND journal.source IN (
+            WITH of_the_day AS (
+                SELECT charges.id FROM settlements JOIN charges
+                    ON charges.currency = settlements.currency AND available_on = settled_on
+                WHERE settlements.id = %(settlement)s)
+            SELECT id FROM of_the_day
+            UNION ALL
+            SELECT refunds.id FROM refunds JOIN of_the_day ON charge_id = of_the_day.id))
+"""

@@ -22,6 +22,8 @@ class Scope(StrEnum):
     REFUNDS_WRITE = "refunds:write"
     DISPUTES_READ = "disputes:read"
     DISPUTES_WRITE = "disputes:write"
+    PAYOUTS_READ = "payouts:read"
+    PAYOUTS_WRITE = "payouts:write"
     SETTLEMENTS_READ = "settlements:read"
     BALANCE_READ = "balance:read"
     LEDGER_READ = "ledger:read"

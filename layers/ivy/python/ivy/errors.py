@@ -118,6 +118,13 @@ class ChargeDeclined(Problem):
     )
 
 
+class BalanceInsufficient(Problem):
+    """Less is available than a payout and its fee would take: ``available`` says how much is."""
+
+    code, status, title = "balance_insufficient", 402, "Not enough is available"
+    members = MappingProxyType({"available": 9680, "currency": "USD"})
+
+
 class AddressRefused(Problem):
     """The key may only be used from the IP addresses on its allow-list."""
 
@@ -239,6 +246,30 @@ class BankAccountCoolingOff(Problem):
 
     code, status, title = "bank_account_cooling_off", 409, "The bank account is too new"
     members = MappingProxyType({"payable_from": "2026-11-25T09:30:00.000Z"})
+
+
+class ApproverNotAPerson(Problem):
+    """Payouts are approved and rejected by people, who log in; a key is no second pair of eyes."""
+
+    code, status, title = "approver_not_a_person", 403, "Only a person can approve"
+
+
+class SelfApproval(Problem):
+    """Whoever asked for a payout cannot approve it: somebody else must."""
+
+    code, status, title = "self_approval", 403, "Somebody else must approve"
+
+
+class PayoutNotApprovable(Problem):
+    """The payout does not wait for approval: it was decided already, or needs none."""
+
+    code, status, title = "payout_not_approvable", 409, "The payout does not wait for approval"
+
+
+class PayoutNotCancelable(Problem):
+    """Only a payout that is not on its way to the bank yet can be canceled."""
+
+    code, status, title = "payout_not_cancelable", 409, "The payout cannot be canceled"
 
 
 class BodyTooLarge(Problem):

@@ -50,6 +50,15 @@ MoneyEventType = Literal[
     "settlement.closed",
     "reserve.held",
     "reserve.released",
+    "payout.approval_requested",
+    "payout.created",
+    "payout.approved",
+    "payout.rejected",
+    "payout.canceled",
+    "payout.in_transit",
+    "payout.paid",
+    "payout.failed",
+    "payout.returned",
 ]
 """Each is a transition of ``ivy.states``."""
 

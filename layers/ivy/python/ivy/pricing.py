@@ -101,6 +101,7 @@ class Plan(_Terms):
         bank_debit: What a bank debit costs.
         dispute_fee_cents: What a dispute costs.
         return_fee_cents: What a returned bank debit costs.
+        payout_fee_cents: What a payout costs.
         fee_return: Whether a refund gives its part of the charge's fee back.
     """
 
@@ -110,6 +111,7 @@ class Plan(_Terms):
     bank_debit: Rate
     dispute_fee_cents: Cents
     return_fee_cents: Cents
+    payout_fee_cents: Cents = 0
     fee_return: Literal["none", "proportional"]
 
     def fee_minor(self, method: Method, amount_minor: int, currency: Currency) -> int:
@@ -124,6 +126,10 @@ class Plan(_Terms):
     def return_fee_minor(self, currency: Currency) -> int:
         """Return what a bank debit that comes back costs, in minor units."""
         return currency.scaled(self.return_fee_cents)
+
+    def payout_fee_minor(self, currency: Currency) -> int:
+        """Return what a payout costs, in minor units."""
+        return currency.scaled(self.payout_fee_cents)
 
 
 STANDARD = Plan(

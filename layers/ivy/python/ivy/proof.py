@@ -19,13 +19,14 @@ LAWS = (
     accounts.L5,
     settling.L6,
     objects.L7,
+    settling.L8,
     objects.L9,
     journal.L10,
     accounts.L11,
     objects.L12,
     objects.L14,
 )
-"""L8, L13 and L15 are about what does not exist yet, as are the chain and the roots of L12."""
+"""L13 and L15 are about what does not exist yet, as are the chain and the roots of L12."""
 
 WITNESSES = 5
 """How many violations of a law are shown."""

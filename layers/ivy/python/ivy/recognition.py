@@ -108,6 +108,8 @@ _READ = frozenset(
         Scope.EVENTS_READ,
         Scope.WEBHOOKS_READ,
         Scope.BANK_ACCOUNTS_READ,
+        Scope.SETTLEMENTS_READ,
+        Scope.PAYOUTS_READ,
     }
 )
 _EVERYTHING = frozenset(str(scope) for scope in Scope)
@@ -127,7 +129,13 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
         }
     ),
     "finance": frozenset(
-        {*_READ, Scope.REFUNDS_WRITE, Scope.DISPUTES_WRITE, Scope.BANK_ACCOUNTS_WRITE}
+        {
+            *_READ,
+            Scope.REFUNDS_WRITE,
+            Scope.DISPUTES_WRITE,
+            Scope.BANK_ACCOUNTS_WRITE,
+            Scope.PAYOUTS_WRITE,
+        }
     ),
     "support": frozenset(
         {Scope.CHARGES_READ, Scope.REFUNDS_READ, Scope.DISPUTES_READ, Scope.EVENTS_READ}

@@ -18,7 +18,7 @@ from ivy.database import Tenant, Transaction
 from ivy.events import Announcement, EventType
 from ivy.ledger import Posting, PostingKind
 
-Kind = Literal["charge", "refund", "dispute", "settlement", "reserve", "bank_account"]
+Kind = Literal["charge", "refund", "dispute", "settlement", "reserve", "payout", "bank_account"]
 
 MAY_MOVE_NOTHING = frozenset({"settlement.closed"})
 """Announces a posting, or nothing: what is in a batch can cancel out."""
@@ -40,6 +40,12 @@ class Transition:
 
 def _transitions() -> Iterator[Transition]:
     """Yield every legal transition."""
+    yield from _of_charges()
+    yield from _of_payouts()
+
+
+def _of_charges() -> Iterator[Transition]:
+    """Yield those of charges, and of what takes their money back."""
     p = PostingKind
     authorized, captured, released = p.CHARGE_AUTHORIZED, p.CHARGE_CAPTURED, p.CHARGE_RELEASED
     yield Transition("charge", BEGIN, "pending", "charge.pending")
@@ -79,9 +85,25 @@ def _transitions() -> Iterator[Transition]:
         yield Transition("dispute", before, "lost", "dispute.lost", p.DISPUTE_LOST)
     yield Transition("dispute", "won", "won", "dispute.funds_reinstated", p.DISPUTE_REINSTATED)
 
+
+def _of_payouts() -> Iterator[Transition]:
+    """Yield those of what becomes of the money, on its way to a merchant's bank."""
+    p = PostingKind
     yield Transition("settlement", BEGIN, "closed", "settlement.closed", p.SETTLEMENT_CLOSED)
     yield Transition("reserve", BEGIN, "held", "reserve.held")
     yield Transition("reserve", "held", "released", "reserve.released", p.RESERVE_RELEASED)
+
+    asked, sent = "requires_approval", "in_transit"
+    yield Transition("payout", BEGIN, asked, "payout.approval_requested")
+    yield Transition("payout", BEGIN, "pending", "payout.created", p.PAYOUT_CREATED)
+    yield Transition("payout", asked, "pending", "payout.approved", p.PAYOUT_CREATED)
+    yield Transition("payout", asked, "rejected", "payout.rejected")
+    yield Transition("payout", asked, "canceled", "payout.canceled")
+    yield Transition("payout", "pending", "canceled", "payout.canceled", p.PAYOUT_REVERSED)
+    yield Transition("payout", "pending", sent, "payout.in_transit")
+    yield Transition("payout", sent, "paid", "payout.paid", p.PAYOUT_PAID)
+    yield Transition("payout", sent, "failed", "payout.failed", p.PAYOUT_REVERSED)
+    yield Transition("payout", "paid", "returned", "payout.returned", p.PAYOUT_RETURNED)
 
     pending, failed = "pending_verification", "verification_failed"
     yield Transition("bank_account", BEGIN, pending, "bank_account.created")

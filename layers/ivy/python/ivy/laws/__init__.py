@@ -46,6 +46,8 @@ OBJECTS: LiteralString = """
         UNION ALL
         SELECT 'rsv', 'reserve', merchant_id, livemode, id, version, status FROM reserves
         UNION ALL
+        SELECT 'po', 'payout', merchant_id, livemode, id, version, status FROM payouts
+        UNION ALL
         SELECT 'ba', 'bank_account', merchant_id, livemode, id, version, status
         FROM bank_accounts)"""
 """Everything with a state machine, and its state in the machine's terms."""

@@ -43,6 +43,12 @@ _OWED: LiteralString = """
         SELECT merchant_id, livemode, currency,
                coalesce(sum(amount) FILTER (WHERE status = 'held'), 0) AS held
         FROM reserves GROUP BY 1, 2, 3),
+    paid_out AS (
+        SELECT merchant_id, livemode, currency, sum(fee) AS fee,
+               coalesce(sum(amount) FILTER (
+                   WHERE status IN ('pending', 'in_transit')), 0) AS in_transit,
+               coalesce(sum(amount) FILTER (WHERE status = 'paid'), 0) AS paid
+        FROM payouts WHERE ledger_transaction IS NOT NULL GROUP BY 1, 2, 3),
     owed (merchant_id, livemode, currency, name, amount) AS (
         SELECT merchant_id, livemode, currency, line.name, line.amount FROM charged
         CROSS JOIN LATERAL (VALUES
@@ -78,12 +84,19 @@ _OWED: LiteralString = """
         SELECT merchant_id, livemode, currency, line.name, line.amount FROM reserved
         CROSS JOIN LATERAL (VALUES
             ('available', -held),
-            ('reserve', held)) AS line (name, amount))"""
+            ('reserve', held)) AS line (name, amount)
+        UNION ALL
+        SELECT merchant_id, livemode, currency, line.name, line.amount FROM paid_out
+        CROSS JOIN LATERAL (VALUES
+            ('available', -in_transit - paid - fee),
+            ('payouts_in_transit', in_transit),
+            ('bank:client', -paid),
+            ('income:payout', fee)) AS line (name, amount))"""
 
 L5 = Law(
     "L5",
     "Each account is what the objects say it must be: charges and their days, refunds, disputes,"
-    " reserves.",
+    " reserves, payouts.",
     "WITH"
     + _OWED
     + ","

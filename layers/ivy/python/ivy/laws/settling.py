@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
+from typing import LiteralString
+
 from ivy.laws import LEGS, Law
+
+# Needs ``legs``. Kind 40 is a payout itself, and in none.
+_PAYOUTS: LiteralString = """
+    SELECT 'po_' || replace(itemised.id::text, '-', '') || CASE
+        WHEN opening <> before THEN
+            concat(' opens with ', opening, ', the one before it closed with ', before)
+        WHEN closing <> opening + items - amount - fee THEN
+            concat(' closes with ', closing, ' of ', opening, ' and ', items)
+        WHEN (items, item_count) <> (summed, counted) THEN
+            concat(' says ', item_count, ' items of ', items, ', there are ', counted, ' of ',
+                   summed)
+        WHEN astray > 0 THEN concat(' has ', astray, ' items that are not what was posted')
+    END
+    FROM (
+        SELECT payouts.*, coalesce(lag(closing) OVER (
+                   PARTITION BY payouts.merchant_id, payouts.livemode, payouts.currency
+                   ORDER BY sequence), 0) AS before,
+               coalesce(held.summed, 0) AS summed, coalesce(held.counted, 0) AS counted,
+               coalesce(held.astray, 0) AS astray
+        FROM payouts
+        LEFT JOIN (
+            SELECT payout_items.payout_id, sum(payout_items.amount) AS summed,
+                   count(*) AS counted, count(*) FILTER (
+                       WHERE legs.kind = 40 OR legs.amount IS DISTINCT FROM -payout_items.amount)
+                       AS astray
+            FROM payout_items
+            LEFT JOIN legs ON legs.id = ledger_transaction AND mod(account, 1000) = 220
+                AND (legs.owner, legs.livemode)
+                    = (payout_items.merchant_id, payout_items.livemode)
+            GROUP BY payout_items.payout_id) AS held ON held.payout_id = payouts.id
+        WHERE payouts.ledger_transaction IS NOT NULL) AS itemised
+"""
 
 # The items of a batch are the entries in pending of the charges of its day and of their refunds;
 # with the batch's own entry they come to nothing. Where a day is not settled there is no batch.
 L6 = Law(
     "L6",
     "Each charge whose day is settled is in the one batch of that day, and each batch moved what"
-    " its items had left in pending.",
+    " its items had left in pending. Each payout is its items: what changed available since the one"
+    " before, each entry once; opening and items less payout and fee are closing.",
     "WITH"
     + LEGS
     + """,
@@ -58,5 +93,19 @@ L6 = Law(
     LEFT JOIN items USING (merchant_id, livemode, currency, available_on)
     FULL JOIN batches USING (merchant_id, livemode, currency, available_on)
     LEFT JOIN moved ON source = batches.id
+    UNION ALL
+    """
+    + _PAYOUTS,
+)
+
+L8 = Law(
+    "L8",
+    "No payout takes what is available below zero.",
+    """
+    SELECT CASE WHEN opening + items - amount - fee < 0 OR closing < 0 THEN
+        concat('po_', replace(id::text, '-', ''), ' pays out ', amount, ' and ', fee,
+               ' of fee, of ', opening + items)
+    END
+    FROM payouts WHERE ledger_transaction IS NOT NULL
     """,
 )

@@ -8,6 +8,7 @@ from ivy.bank_accounts import BankAccount
 from ivy.charges import Charge
 from ivy.disputes import Dispute
 from ivy.events import EVENT_TYPES, Notification
+from ivy.payouts import Payout
 from ivy.refunds import Refund
 from ivy.reserves import Reserve
 from ivy.settlements import Settlement
@@ -19,6 +20,7 @@ DATA = {
     "dispute": Dispute.__name__,
     "settlement": Settlement.__name__,
     "reserve": Reserve.__name__,
+    "payout": Payout.__name__,
     "bank_account": BankAccount.__name__,
     "webhook_endpoint": Endpoint.__name__,
 }
