@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ivy import faults, settlement_queue, settlement_run
+from ivy import faults, queues, settlement_run
 from ivy.database import Database
 from ivy.needs import Need
 from ivy.serve import job
@@ -17,5 +17,5 @@ def handler(database: Database) -> dict[str, Any]:
     with database.transaction() as tx:
         shards = settlement_run.shards(tx)
     faults.point("settlements.run.before_send")
-    settlement_queue.send(shards)
+    queues.send("settlements", shards)
     return {"shards": len(shards)}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from functions.balance_transactions import list as list_transactions
-from functions.payouts import approve, cancel, create, get, reject
+from functions.payouts import approve, cancel, create, get, make, reject, schedule
 from functions.payouts import list as list_payouts
 from ivy import payout_outcomes, proof
 from ivy.database import Database, Tenant
@@ -266,3 +266,63 @@ def test_a_fee_is_part_of_the_payout(till: Till) -> None:
     assert pay(till, amount=NET - 24).code == "balance_insufficient"
     made = pay(till).json()
     assert (made["amount"], made["fee"], made["itemisation"]["closing"]) == (NET - 25, 25, 0)
+
+
+def by_schedule(till: Till, at: str) -> list[Any]:
+    """Let the schedule run at a time, and return every payout, oldest first."""
+    till.be(at)
+    till.here.run(schedule.handler)
+    bodies = till.here.pocket.take("scheduled_payouts")
+    assert till.here.hand_over(make.handler, *bodies, *bodies) == [], till.here.failures
+    found = till.here.get(list_payouts.handler, till.account, {"limit": "100"}).json()["data"]
+    return list(reversed(found))
+
+
+DAYS = ("11-26", "11-27", "11-28", "11-29", "11-30", "12-01", "12-24", "12-25", "12-26")
+"""Thanksgiving, a weekend, and Christmas are among them."""
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize(
+    ("rhythm", "days"),
+    [
+        ("manual", []),
+        ("daily", ["2026-11-27", "2026-11-30", "2026-12-01", "2026-12-24"]),
+        ("weekly", ["2026-11-27", "2026-11-30", "2026-12-24"]),
+        ("monthly", ["2026-11-27", "2026-12-01"]),
+    ],
+)
+def test_by_schedule_on_banking_days(till: Till, rhythm: str, days: list[str]) -> None:
+    till.set(payout_schedule=rhythm)
+    made: list[Any] = []
+    for day in DAYS:
+        charge = till.charge().removeprefix("ch_")
+        till.here.connection.execute(
+            "UPDATE charges SET available_on = %s WHERE id = %s", (f"2026-{day}", charge)
+        )
+    for day in DAYS:
+        till.be(f"2026-{day} 00:05")
+        till.here.settle()
+        by_schedule(till, f"2026-{day} 01:00")
+        made = by_schedule(till, f"2026-{day} 23:00")
+    assert [each["created_at"][:10] for each in made] == days
+    assert all(each["automatic"] and each["status"] == "pending" for each in made)
+    if days:
+        assert made[-1]["itemisation"]["closing"] == 0
+
+
+@pytest.mark.usefixtures("account")
+def test_by_schedule_not_less_than_the_minimum_and_never_unapproved(till: Till) -> None:
+    till.set(payout_schedule="daily", payout_minimum_cents=NET + 1)
+    earn(till)
+    assert by_schedule(till, "2026-11-27 01:00") == []
+    till.set(payout_minimum_cents=NET, payout_approval_cents=NET - 1)
+    (asked,) = by_schedule(till, "2026-11-27 02:00")
+    assert (asked["status"], asked["automatic"]) == ("requires_approval", True)
+    assert decide(till, approve, asked["id"]).json()["status"] == "pending"
+
+
+def test_by_schedule_to_nobody_without_an_account(till: Till) -> None:
+    till.set(payout_schedule="daily")
+    earn(till)
+    assert by_schedule(till, "2026-11-27 01:00") == []

@@ -41,6 +41,9 @@ class Need(StrEnum):
     SETTLEMENTS_QUEUE = "settlements_queue"
     """Send to the queue that ``functions/settlements/settle.py`` consumes."""
 
+    SCHEDULED_PAYOUTS_QUEUE = "scheduled_payouts_queue"
+    """Send to the queue that ``functions/payouts/make.py`` consumes."""
+
     EVENTS_QUEUE = "events_queue"
     """Wake ``functions/events/publish.py``, for functions whose events should not wait a minute."""
 

@@ -21,6 +21,7 @@ from ivy import (
     ledger,
     ledger_transactions,
     money,
+    payout_items,
     payouts,
     pricing,
     states,
@@ -56,7 +57,15 @@ def create(tx: Transaction, caller: Caller, new: NewPayout) -> Payout:
     """
     at = ids.now()
     asked = _asked(tx, caller, new, at)
-    amount = _wanted(tx, asked)
+    return begin(tx, asked, wanted(tx, asked), at)
+
+
+def begin(tx: Transaction, asked: Asked, amount: int, at: datetime) -> Payout:
+    """Begin a payout of an amount: made at once, or waiting for approval.
+
+    Raises:
+        BalanceInsufficient: With what is available.
+    """
     if _needs_approval(tx, asked.currency, amount):
         _funds(tx, asked.tenant, asked.currency, amount)
         return _begin(tx, asked, _payout(asked, amount, at, "requires_approval"))
@@ -71,7 +80,7 @@ def preview(tx: Transaction, caller: Caller, new: NewPayout) -> DryRun:
     """
     at = ids.now()
     asked = _asked(tx, caller, new, at)
-    amount = _wanted(tx, asked)
+    amount = wanted(tx, asked)
     _funds(tx, asked.tenant, asked.currency, amount)
     payout = _payout(asked, amount, at, "pending")
     return DryRun(
@@ -209,29 +218,17 @@ def _asked(tx: Transaction, caller: Caller, new: NewPayout, at: datetime) -> Ask
     )
 
 
-def _wanted(tx: Transaction, asked: Asked) -> int:
+def wanted(tx: Transaction, asked: Asked) -> int:
     """Return the amount that is wanted: as said, or all that there is."""
     if asked.amount is not None:
         return asked.amount
-    return max(available(tx, asked.tenant, asked.currency) - _fee(tx, asked.currency), 0)
-
-
-def available(tx: Transaction, tenant: Tenant, currency: str) -> int:
-    """Return what can be paid out, and let nobody else pay it out until the transaction ends."""
-    ledger.lock_funds(tx, tenant, currency)
-    account = ledger.account_number(Chart.AVAILABLE, currency, tenant)
-    found: int = tx.value(
-        _AVAILABLE,
-        merchant_id=tenant.merchant_id,
-        livemode=tenant.livemode,
-        currency=currency,
-        available=account,
+    return max(
+        payout_items.available(tx, asked.tenant, asked.currency) - _fee(tx, asked.currency), 0
     )
-    return found
 
 
 def _funds(tx: Transaction, tenant: Tenant, currency: str, amount: int) -> None:
-    there = available(tx, tenant, currency)
+    there = payout_items.available(tx, tenant, currency)
     if amount < 1 or amount + _fee(tx, currency) > there:
         raise _insufficient(currency, there)
 
@@ -269,14 +266,6 @@ def _payout(asked: Asked, amount: int, at: datetime, status: payouts.Status) -> 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    opening: int
-    items: int
-    item_count: int
-    before_xid: int
-
-
 def _itemised(
     tx: Transaction, tenant: Tenant, payout: Payout, at: datetime
 ) -> tuple[Payout, Posting, int]:
@@ -287,18 +276,8 @@ def _itemised(
     Raises:
         BalanceInsufficient: With what is available by that.
     """
-    ledger.lock_funds(tx, tenant, payout.currency)
     fee = _fee(tx, payout.currency)
-    taken = tx.row(
-        _Taken,
-        _TAKE,
-        merchant_id=tenant.merchant_id,
-        livemode=tenant.livemode,
-        payout=payout.id,
-        currency=payout.currency,
-        available=ledger.account_number(Chart.AVAILABLE, payout.currency, tenant),
-    )
-    assert taken is not None  # noqa: S101 - sums are one row
+    taken = payout_items.take(tx, tenant, payout.id, payout.currency)
     there = taken.opening + taken.items
     if payout.amount < 1 or payout.amount + fee > there:
         raise _insufficient(payout.currency, there)
@@ -366,50 +345,6 @@ def _columns(payout: Payout) -> dict[str, object]:
         "closing": itemised.closing if itemised else None,
     }
 
-
-_FRESH: LiteralString = """
-    WITH last AS (
-        SELECT closing, items_before_xid FROM payouts
-        WHERE (merchant_id, livemode) = (%(merchant_id)s, %(livemode)s)
-          AND currency = %(currency)s AND sequence IS NOT NULL
-        ORDER BY sequence DESC LIMIT 1
-    ), fresh AS (
-        SELECT journal.id, -leg.amount AS amount
-        FROM journal
-        CROSS JOIN LATERAL (VALUES (a1, v1), (a2, v2), (a3, v3), (a4, v4)) leg (account, amount)
-        WHERE owner = %(merchant_id)s AND livemode = %(livemode)s
-          AND xid >= coalesce((SELECT items_before_xid FROM last), 0)
-          AND (mod(a1, 1000) = 220 OR mod(a2, 1000) = 220 OR mod(a3, 1000) = 220
-               OR mod(a4, 1000) = 220)
-          AND leg.account = %(available)s AND kind <> 40
-          AND NOT EXISTS (
-            SELECT FROM payout_items
-            WHERE (payout_items.merchant_id, payout_items.livemode, ledger_transaction)
-                = (%(merchant_id)s, %(livemode)s, journal.id))
-    )
-"""
-
-_AVAILABLE: LiteralString = (
-    _FRESH
-    + """
-    SELECT (coalesce((SELECT closing FROM last), 0) + coalesce(sum(amount), 0))::bigint FROM fresh
-    """
-)
-
-_TAKE: LiteralString = (
-    _FRESH
-    + """
-    , taken AS (
-        INSERT INTO payout_items (merchant_id, livemode, ledger_transaction, payout_id, amount)
-        SELECT %(merchant_id)s, %(livemode)s, id, %(payout)s, amount FROM fresh
-        RETURNING amount
-    )
-    SELECT coalesce((SELECT closing FROM last), 0) AS opening,
-           coalesce(sum(amount), 0)::bigint AS items, count(*)::integer AS item_count,
-           pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS before_xid
-    FROM taken
-    """
-)
 
 _NEXT: LiteralString = """
     (SELECT coalesce(max(sequence), 0) + 1 FROM payouts
