@@ -19,15 +19,16 @@ from functions.connectors import collect
 from functions.disputes import accept, evidence
 from functions.disputes import list as list_disputes
 from functions.events import trigger
+from functions.payouts import approve, reject
+from functions.payouts import cancel as cancel_payout
+from functions.payouts import create as create_payout
 from functions.refunds import create as refund
 from functions.webhooks import create as create_endpoint
 from functions.webhooks import test as test_endpoint
 from functions.webhooks import update as update_endpoint
 from infra import responses
-from ivy import bank_accounts, errors, ids, webhooks
-from ivy.bank_accounts import BankAccount
-from ivy.database import Tenant, Transaction
-from ivy.needs import Need
+from ivy import errors, webhooks
+from ivy.database import Tenant
 from ivy.serve import endpoint, http
 from ivy.serve.declaration import Route
 from ivy.serve.front import Front
@@ -36,7 +37,7 @@ from tests.driving import Account, LambdaContext, Platform, Reply, reply, rest_e
 
 TABLES = (
     *("charges", "refunds", "disputes", "attempts", "journal", "events", "outbox"),
-    "bank_accounts",
+    *("bank_accounts", "payouts", "payout_items"),
     "idempotency_keys",
 )
 RIGHT, WRONG = [32, 45], [1, 2]
@@ -267,14 +268,52 @@ def added_twice(world: World) -> Reply:
 
 
 def paid_to(world: World, account: str) -> Reply:
-    """Ask what everything that sends money to a bank account asks before."""
+    return world.post(create_payout.handler, currency="USD", bank_account=account)
 
-    @endpoint("GET /v1/payable/{id}", uses=(Need.DATABASE,))
-    def handler(tx: Transaction, id: ids.BankAccountId) -> BankAccount:  # noqa: A002 - the path's
-        tenant = Tenant(world.account.merchant_id, livemode=False)
-        return bank_accounts.payable(tx, tenant, id, "USD", ids.now())
 
-    return world.platform.request(handler, bearer=world.account.secret_key, id=account)
+def payable(world: World, available: int = 0) -> str:
+    """Return the id of a bank account that can be paid to, and make an amount available."""
+    account = added(world, RIGHT)
+    with world.platform.store.superuser() as root:
+        root.execute("SET session_replication_role = replica")
+        root.execute("UPDATE bank_accounts SET payable_from = verified_at, cools_off = false")
+        if available:
+            root.execute(
+                "INSERT INTO journal (id, source, owner, livemode, recorded_at, a1, v1, a2, v2,"
+                " value_on, kind) VALUES (uuidv7(), uuidv7(), %(owner)s, false, now(),"
+                " %(owner)s * 10000000 + 8400210, %(amount)s,"
+                " %(owner)s * 10000000 + 8400220, -%(amount)s, now(), 30)",
+                {"owner": world.account.merchant_id, "amount": available},
+            )
+    return account
+
+
+def to_be_approved(world: World) -> str:
+    """Return the id of a payout that its person's colleague must approve."""
+    account = payable(world, 100)
+    with world.platform.store.superuser() as root:
+        root.execute("UPDATE merchants SET payout_approval_cents = 0")
+    body = {"amount": 100, "currency": "USD", "bank_account": account}
+    return str(by_the_person(world, create_payout.handler, body).json()["id"])
+
+
+def by_the_person(world: World, route: Route, body: Any = None, **path: str) -> Reply:
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    return world.platform.request(
+        route, body or {}, bearer=world.account.access_token, headers=headers, **path
+    )
+
+
+def approved_twice(world: World) -> Reply:
+    payout = to_be_approved(world)
+    by_the_person(world, reject.handler, id=payout)
+    return by_the_person(world, approve.handler, id=payout)
+
+
+def canceled_twice(world: World) -> Reply:
+    payout = to_be_approved(world)
+    world.post(cancel_payout.handler, id=payout)
+    return world.post(cancel_payout.handler, id=payout)
 
 
 def of_the_gateway(kind: str) -> Callable[[World], Reply]:
@@ -302,6 +341,7 @@ REACHED: dict[str, Callable[[World], Reply]] = {
         bearer=world.key(scopes=["charges:read"])["secret"]
     ),
     "charge_declined": declined,
+    "balance_insufficient": lambda world: paid_to(world, payable(world)),
     "address_refused": from_elsewhere,
     "live_mode_locked": live,
     "test_mode_only": triggered_in_live_mode,
@@ -329,6 +369,10 @@ REACHED: dict[str, Callable[[World], Reply]] = {
     ),
     "bank_account_unverified": lambda world: paid_to(world, added(world)),
     "bank_account_cooling_off": lambda world: paid_to(world, added(world, RIGHT)),
+    "approver_not_a_person": lambda world: world.post(approve.handler, id="po_" + "0" * 32),
+    "self_approval": lambda world: by_the_person(world, approve.handler, id=to_be_approved(world)),
+    "payout_not_approvable": approved_twice,
+    "payout_not_cancelable": canceled_twice,
     "body_too_large": lambda world: world.charge({"x": "y" * 256 * 1024}),
     "media_type_unsupported": lambda world: world.charge(**{"Content-Type": "text/plain"}),
     "request_invalid": lambda world: world.charge({}),

@@ -89,8 +89,7 @@ def test_a_decline_says_which_charge_and_why(document: dict[str, Any]) -> None:
 
 def test_every_code_belongs_to_some_route_or_to_the_gateway() -> None:
     possible = {problem for endpoint in endpoints() for problem in possible_errors(endpoint)}
-    of_payouts = {errors.BankAccountUnverified, errors.BankAccountCoolingOff}
-    assert set(errors.Problem.every()) - possible == {errors.RouteUnknown} | of_payouts
+    assert set(errors.Problem.every()) - possible == {errors.RouteUnknown}
 
 
 def test_money_moves_only_under_a_key() -> None:
