@@ -281,8 +281,8 @@ def payable(world: World, available: int = 0) -> str:
             root.execute(
                 "INSERT INTO journal (id, source, owner, livemode, recorded_at, a1, v1, a2, v2,"
                 " value_on, kind) VALUES (uuidv7(), uuidv7(), %(owner)s, false, now(),"
-                " %(owner)s * 10000000 + 8400210, %(amount)s,"
-                " %(owner)s * 10000000 + 8400220, -%(amount)s, now(), 30)",
+                " %(owner)s::bigint * 10000000 + 8400210, %(amount)s,"
+                " %(owner)s::bigint * 10000000 + 8400220, -%(amount)s, now(), 30)",
                 {"owner": world.account.merchant_id, "amount": available},
             )
     return account
