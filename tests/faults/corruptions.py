@@ -70,8 +70,6 @@ _I3: list[LiteralString] = [
     WHERE kind = 1 AND part = 1;
     UPDATE journal SET v1 = v1 - 10 * sign(v1), v2 = v2 - 10 * sign(v2) WHERE kind = 3
     """,
-    # refunds taken from money that has nothing to do with the charge's
-    f"{_FROM_THE_START} UPDATE journal SET a1 = a1 + 10 WHERE kind = 10",
     # another posting is named as the one of the capture
     """
     UPDATE charges SET ledger_transaction = gen_random_uuid() WHERE status = 'succeeded';
@@ -101,6 +99,23 @@ _I6: list[LiteralString] = [
     FROM journal LIMIT 1
     """,
     f"{_ROW} 99, 0, 9780110, 7, 9780410, -7 FROM journal LIMIT 1",
+]
+
+_I17: list[LiteralString] = [
+    # a charge too many
+    """
+    UPDATE settlements SET charge_count = charge_count + 1;
+    UPDATE events SET data = jsonb_set(data::jsonb, '{charge_count}', to_jsonb(charge_count))
+    FROM settlements WHERE object_id = settlements.id
+    """,
+    # settled charges whose day was another, of which there is no batch
+    """
+    UPDATE charges SET available_on = available_on - 90 WHERE available_on <= (
+        SELECT min(settled_on) FROM settled_through);
+    UPDATE events SET data = jsonb_set(data::jsonb, '{available_on}', to_jsonb(available_on))
+    FROM charges WHERE object_id = charges.id AND events.version = charges.version
+        AND available_on IS NOT NULL
+    """,
 ]
 
 _I7: list[LiteralString] = [
@@ -199,6 +214,7 @@ _I16: list[LiteralString] = [
 ]
 
 _BY_INVARIANT: dict[str, list[LiteralString]] = {
+    "i17_each_settled_day_is_one_batch": _I17,
     "i1_entries_sum_to_zero": _I1,
     "i2_balances_equal_entries": _I2,
     "i3_each_transition_is_posted_once": _I3,

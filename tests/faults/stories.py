@@ -17,8 +17,10 @@ from functions.charges import get as get_charge
 from functions.disputes import accept, evidence
 from functions.disputes import get as get_dispute
 from functions.disputes import list as list_disputes
+from functions.merchants import balance as get_balance
 from functions.refunds import create as create_refund
 from functions.refunds import get as get_refund
+from functions.settlements import list as list_settlements
 from functions.webhooks import delete as delete_endpoint
 from tests.faults.world import CHARGE, World
 from tests.webhook_target import WebhookTarget
@@ -143,6 +145,30 @@ def webhooks(world: World, key: str) -> None:
             )
 
 
+def settlements(world: World, key: str) -> None:
+    """Three days become available in one run, some of it later; a part went back before."""
+    world.hold_back(basis_points=1_000, days=30)
+    charges = []
+    for day in range(3):
+        charges.append(world.pay(f"{key} {day}").json()["id"])
+        world.drain()
+        world.platform.pass_time(days=1)
+    world.post(create_refund.handler, f"{key} refund", {"charge": charges[0], "amount": 3_000})
+    world.drain()
+    for days in (7, 31):
+        world.platform.pass_time(days=days)
+        world.settle()
+        world.settle()  # the schedule fires again, and finds nothing to do
+    query = {"limit": "100"}
+    ada = world.accounts[0]
+    found = world.platform.request(list_settlements.handler, bearer=ada.secret_key, query=query)
+    settled = [batch["settled_on"] for batch in found.json()["data"]]
+    for charge in charges:
+        assert settled.count(_charge(world, charge)["available_on"]) == 1
+    held = world.platform.read(get_balance.handler, ada)["balances"]
+    assert [(line["pending"], line["reserved"]) for line in held] == [(0, 0)] * len(held)
+
+
 _BY_POINT: dict[str, Story] = {
     "publish": webhooks,
     "deliver": webhooks,
@@ -152,6 +178,7 @@ _BY_POINT: dict[str, Story] = {
     "dispute": disputes,
     "notice": disputes,
     "refund": refunds,
+    "settlements": settlements,
 }
 
 

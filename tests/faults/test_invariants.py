@@ -86,7 +86,11 @@ class _Author:
         self.platform.make_overdue()
         self.platform.run(relay.handler)
         self.platform.drain()
+        with self.platform.store.superuser() as connection:
+            connection.execute("UPDATE merchants SET reserve_basis_points = 500, reserve_days = 1")
+        self.platform.settle()
         self.platform.pass_time(days=6)
+        self.platform.settle()
         self.platform.hear()
 
 

@@ -23,6 +23,8 @@ from functions.events import sweep
 from functions.ledger import roll_up
 from functions.outbox import relay
 from functions.refunds import create as create_refund
+from functions.settlements import run as run_settlement
+from functions.settlements import settle
 from ivy.serve.declaration import Consumer, Job, Route
 from ivy.serve.schedules import JobError
 from tests import invariants
@@ -38,6 +40,7 @@ MONEY_ROUTES: tuple[Route, ...] = (
 )  # fmt: skip
 JOBS = (
     relay.handler, roll_up.handler, collect.handler, expire.handler, lapse.handler, sweep.handler,
+    run_settlement.handler,
 )  # fmt: skip
 NOBODYS = "0" * 32
 UNDECIDED = {"pending", "requires_action", "authorized"}
@@ -183,6 +186,23 @@ class World:
         with self.platform.store.superuser() as connection:
             connection.execute("UPDATE disputes SET evidence_due_by = now()")
         self.run(lapse.handler)
+
+    def hold_back(self, *, basis_points: int, days: int) -> None:
+        """Agree on a reserve with every merchant."""
+        with self.platform.store.superuser() as connection:
+            connection.execute(
+                "UPDATE merchants SET reserve_basis_points = %s, reserve_days = %s",
+                (basis_points, days),
+            )
+
+    def settle(self) -> None:
+        """Settle every day that has come, as often as it takes."""
+        for _ in range(MAX_TRIES):
+            if self.run(run_settlement.handler) is not None:
+                while self._deliver(settle.handler):
+                    pass
+                return
+        raise AssertionError(f"nobody lived to settle in {MAX_TRIES} tries")
 
     def run(self, job: Job) -> Any:
         """Run a job and return its report; None when it failed, or died."""

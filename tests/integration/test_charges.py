@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import date
+from datetime import UTC, date, datetime, time
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +15,9 @@ from functions.charges import get as get_charge
 from functions.charges import list as list_charges
 from functions.ledger import get_transaction
 from functions.merchants import balance
-from ivy import calendars, ids, money
+from ivy import availability, ids, money
 from ivy.connectors import simulated_orders
-from ivy.database import Database
+from ivy.database import Database, Tenant
 from tests.conftest import Store
 from tests.driving import Account, Platform, Reply
 from tests.integration.conftest import Charging
@@ -76,7 +76,8 @@ def test_a_charge_of_a_hundred_dollars(platform: Platform, store: Store) -> None
     }
     assert (decided["status"], decided["version"]) == ("succeeded", 2)
     assert (decided["amount_captured"], decided["fee"], decided["net"]) == (10_000, 320, 9_680)
-    assert decided["available_on"] == two_days_on(store, "USD")
+    expected = two_days_on(store, ada.merchant_id, "USD", ids.now())
+    assert decided["available_on"] == expected.isoformat()
 
     posted = platform.request(
         get_transaction.handler, bearer=ada.secret_key, id=decided["ledger_transaction"]
@@ -102,13 +103,13 @@ def test_a_charge_of_a_hundred_dollars(platform: Platform, store: Store) -> None
     ]
 
 
-def two_days_on(store: Store, currency: str) -> str:
-    today = ids.now().date()
+def two_days_on(store: Store, merchant_id: int, currency: str, at: datetime) -> date:
+    """Return the day on which a merchant, in UTC, can spend what it captures at a time."""
     database = Database(store.url("ivy_app"))
-    with database.transaction() as tx:
-        closed = calendars.holidays(tx, currency, today)
+    with database.transaction(Tenant(merchant_id, livemode=False)) as tx:
+        found = availability.expected_on(tx, currency, at)
     database.close()
-    return calendars.business_day_after(today, 2, closed).isoformat()
+    return found
 
 
 @pytest.mark.parametrize(
@@ -120,12 +121,11 @@ def two_days_on(store: Store, currency: str) -> str:
         (date(2027, 6, 17), date(2027, 6, 21)),
     ],
 )
-def test_the_calendar_in_the_database(shared_store: Store, captured: date, available: date) -> None:
-    database = Database(shared_store.url("ivy_app"))
-    with database.transaction() as tx:
-        closed = calendars.holidays(tx, "USD", captured)
-    assert calendars.business_day_after(captured, 2, closed) == available
-    database.close()
+def test_the_calendar_in_the_database(
+    deployed: Platform, ada: Account, captured: date, available: date
+) -> None:
+    noon = datetime.combine(captured, time(12), UTC)
+    assert two_days_on(deployed.store, ada.merchant_id, "USD", noon) == available
 
 
 @pytest.mark.parametrize(

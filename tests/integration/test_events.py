@@ -26,7 +26,7 @@ from ivy.serve.declaration import (
     Route,
 )
 from tests.cloud import Cloud
-from tests.conftest import Store, copied
+from tests.conftest import ROLES, Store, copied
 from tests.driving import LambdaContext, Platform
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -59,6 +59,7 @@ ROWS = {
     "stuck_task": made("f742"), "endpoint": made("f750"), "delivery": made("f751"),
     "event": made("f752"), "unwanted": made("f753"), "sending": made("f754"),
     "account": made("f760"), "former": made("f761"),
+    "settlement": UUID("019ac2c4d5e67f8091a2b3c4d5e6f708"),
 }  # fmt: skip
 
 PLANTED = """
@@ -80,6 +81,14 @@ PLANTED = """
            2, %(at)s::date, 'USD', 'succeeded', true, 'card', token, 'simulated', 'standard', 1
     FROM (VALUES (%(charge)s::uuid, 'tok_visa', 1000, 0),
                  (%(disputed)s, 'tok_dispute', 0, 10000)) AS row (id, token, refunding, disputed);
+
+    INSERT INTO settled_through (merchant_id, livemode, currency, settled_on)
+    VALUES (%(m)s, false, 'USD', %(at)s::date - 1);
+
+    INSERT INTO settlements (merchant_id, livemode, id, currency, settled_on, charge_count, charges,
+                             fees, refunds, returns, net, reserved, ledger_transaction, created_at)
+    VALUES (%(m)s, false, %(settlement)s, 'USD', %(at)s::date - 1, 1, 10000, 320, 0, 0, 9680, 0,
+            %(ltx)s, %(at)s);
 
     INSERT INTO charges (merchant_id, livemode, id, amount, created_at, currency, status,
                          capture_before, capture, method, payment_method, connector, fee_plan,
@@ -155,7 +164,7 @@ def store(cluster: Any) -> Iterator[Store]:
 @pytest.fixture(scope="module")
 def platform(cloud: Cloud, store: Store) -> Iterator[Platform]:
     with Platform(cloud, store) as deployment:
-        roles = {role: deployment._secret_id(role) for role in ("ivy_app", "ivy_jobs")}
+        roles = {role: deployment._secret_id(role) for role in ROLES if role != "ivy_read"}
         deployment.override(IVY_ROLE_SECRETS=json.dumps(roles))
         with store.superuser() as connection:
             plant_credentials(deployment, connection)
@@ -256,10 +265,11 @@ DONE: dict[str, LiteralString] = {
     "disputes": "SELECT outcome FROM attempts WHERE subject = %(contested)s",
     "delivery_results": "SELECT outcome FROM delivery_attempts WHERE delivery_id = %(sending)s",
     "events": "SELECT count(*) FROM event_watermark WHERE watermark > 0",
+    "settlements": "SELECT charge_count FROM settlements WHERE id <> %(settlement)s",
 }
 """What came of each consumer's sample; the sender of webhooks has no database to leave it in."""
 
-SAID = {"delivery_results": "delivered", "events": 1}
+SAID = {"delivery_results": "delivered", "events": 1, "settlements": 2}
 
 
 def check(function: Function, answer: Any, store: Store) -> None:

@@ -16,6 +16,7 @@ from tests.invariants.amounts import (
     i4_parts_stay_within_the_whole,
     i5_refunds_overdraw_within_the_limit,
     i6_accounts_hold_what_objects_say,
+    i17_each_settled_day_is_one_batch,
 )
 from tests.invariants.answers import (
     Acknowledged,
@@ -54,6 +55,7 @@ ALWAYS: tuple[Callable[[Connection], list[str]], ...] = (
     i14_the_undecided_is_promised,
     i15_streams_have_no_gap,
     i16_each_event_goes_where_it_is_wanted,
+    i17_each_settled_day_is_one_batch,
 )
 """True at any moment, of the database alone."""
 

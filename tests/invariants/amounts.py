@@ -40,13 +40,13 @@ def i4_parts_stay_within_the_whole(connection: Connection) -> list[str]:
 
 
 def i5_refunds_overdraw_within_the_limit(connection: Connection) -> list[str]:
-    """But for what disputes and returned debits took, funds are above the overdraft's end."""
+    """But for what disputes, returned debits and reserves took, the overdraft has its end."""
     return lines(
         connection,
         f"WITH {LEGS}, {MONEY}"
         """, funds AS (
             SELECT owner, livemode, account / 10000 % 1000 AS number, -sum(amount) AS amount,
-                   coalesce(sum(amount) FILTER (WHERE kind IN (4, 20)), 0) AS taken
+                   coalesce(sum(amount) FILTER (WHERE kind IN (4, 20, 30, 31)), 0) AS taken
             FROM legs WHERE code IN (210, 220) GROUP BY owner, livemode, account / 10000 % 1000)
         SELECT 'merchant', owner, livemode, currency, funds.amount, taken
         FROM funds JOIN money USING (number) JOIN merchants ON merchants.id = owner
@@ -58,15 +58,17 @@ def i5_refunds_overdraw_within_the_limit(connection: Connection) -> list[str]:
 _SAID_BY_CHARGES: LiteralString = """
     SELECT merchant_id, livemode, currency, part.*
     FROM charges JOIN money USING (currency) JOIN acquirers USING (connector)
-    JOIN fee_plans ON fee_plans.code = fee_plan AND fee_plans.version = fee_plan_version,
+    JOIN fee_plans ON fee_plans.code = fee_plan AND fee_plans.version = fee_plan_version
+    LEFT JOIN settled_through USING (merchant_id, livemode, currency),
     LATERAL (SELECT
+        CASE WHEN available_on <= settled_on THEN 220 ELSE 210 END AS place,
         coalesce(fee, 0) AS earned,
         CASE WHEN status = 'authorized' THEN amount ELSE 0 END AS held,
         CASE WHEN status = 'failed' THEN amount_captured ELSE 0 END AS back,
         CASE WHEN status = 'failed' AND amount_captured > 0
              THEN cent * (terms->>'return_fee_cents')::bigint ELSE 0 END AS penalty) AS fact,
     LATERAL (VALUES
-        (210, amount_captured - earned - back - penalty),
+        (place, amount_captured - earned - back - penalty),
         (410, earned + penalty),
         (510, -cost),
         (receivable, cost - amount_captured + back),
@@ -77,12 +79,17 @@ _SAID_BY_CHARGES: LiteralString = """
 
 _SAID_BY_REFUNDS: LiteralString = """
     SELECT refunds.merchant_id, refunds.livemode, refunds.currency, part.*
-    FROM refunds JOIN charges ON charges.id = charge_id JOIN acquirers USING (connector),
+    FROM refunds JOIN charges ON charges.id = charge_id JOIN acquirers USING (connector)
+    LEFT JOIN settled_through
+        ON (settled_through.merchant_id, settled_through.livemode, settled_through.currency)
+         = (charges.merchant_id, charges.livemode, charges.currency),
     LATERAL (SELECT
+        CASE WHEN available_on <= settled_on THEN 220 ELSE 210 END AS place,
         CASE WHEN refunds.status = 'succeeded' THEN refunds.amount ELSE 0 END AS given,
         CASE WHEN pending_reason = 'processing' THEN refunds.amount ELSE 0 END AS owed) AS fact,
     LATERAL (VALUES
-        (210, refunds.fee_returned - given - owed),
+        (place, -given - owed),
+        (220, refunds.fee_returned),
         (310, owed),
         (410, -refunds.fee_returned),
         (receivable, given)
@@ -96,7 +103,7 @@ _SAID_BY_DISPUTES: LiteralString = """
         CASE WHEN status = 'won' THEN 0 ELSE amount END AS gone,
         CASE WHEN status IN ('won', 'lost') THEN 0 ELSE amount END AS open) AS fact,
     LATERAL (VALUES
-        (210, -gone - fee),
+        (220, -gone - fee),
         (240, open),
         (420, fee),
         (receivable, gone),
@@ -104,17 +111,24 @@ _SAID_BY_DISPUTES: LiteralString = """
     ) AS part (code, amount)
 """
 
+_SAID_BY_RESERVES: LiteralString = """
+    SELECT merchant_id, livemode, currency, part.*
+    FROM reserves,
+    LATERAL (VALUES (220, -amount), (230, amount)) AS part (code, amount)
+    WHERE status = 'held'
+"""
+
 
 def i6_accounts_hold_what_objects_say(connection: Connection) -> list[str]:
     """Each account, of merchants and of ours, is the sum of what its objects should have in it.
 
-    Credits are positive here. A merchant's pending and available money count as one: what is in
-    which is a matter of time.
+    Credits are positive here. What a charge left is pending until its day is settled.
     """
     return lines(
         connection,
         f"WITH {LEGS}, {MONEY}, {ACQUIRERS}"
-        f", said AS ({_SAID_BY_CHARGES} UNION ALL {_SAID_BY_REFUNDS} UNION ALL {_SAID_BY_DISPUTES})"
+        f", said AS ({_SAID_BY_CHARGES} UNION ALL {_SAID_BY_REFUNDS} UNION ALL {_SAID_BY_DISPUTES}"
+        f" UNION ALL {_SAID_BY_RESERVES})"
         """, wanted AS (
             SELECT CASE WHEN said.code BETWEEN 200 AND 299 OR said.code BETWEEN 900 AND 949
                         THEN merchant_id ELSE 0 END AS owner,
@@ -122,11 +136,49 @@ def i6_accounts_hold_what_objects_say(connection: Connection) -> list[str]:
             FROM said JOIN money USING (currency) GROUP BY 1, 2, 3, 4),
         booked AS (
             SELECT account / 10000000 AS owner, account / 1000 % 10 = 1 AS livemode,
-                   account / 10000 % 1000 AS number,
-                   CASE code WHEN 220 THEN 210 ELSE code END AS code, -sum(amount) AS amount
+                   account / 10000 % 1000 AS number, code, -sum(amount) AS amount
             FROM legs GROUP BY 1, 2, 3, 4)
         SELECT 'account', owner, livemode, number, code, wanted.amount, booked.amount
         FROM wanted FULL JOIN booked USING (owner, livemode, number, code)
         WHERE coalesce(wanted.amount, 0) <> coalesce(booked.amount, 0)
+        """,
+    )
+
+
+def i17_each_settled_day_is_one_batch(connection: Connection) -> list[str]:
+    """A batch is all that was captured for its day, and moved what that had left in pending."""
+    return lines(
+        connection,
+        f"WITH {LEGS}"
+        """, items AS (
+            SELECT charges.id AS source, charges.id AS charge, charges.* FROM charges
+            WHERE available_on IS NOT NULL
+            UNION ALL
+            SELECT refunds.id, null, charges.* FROM refunds JOIN charges ON charges.id = charge_id
+            WHERE available_on IS NOT NULL),
+        pending AS (
+            SELECT source, -sum(amount) AS amount FROM legs
+            WHERE code = 210 AND kind IN (1, 4, 10, 12, 30) GROUP BY source),
+        days AS (
+            SELECT merchant_id, livemode, currency, available_on AS settled_on,
+                   count(charge) AS charge_count, coalesce(sum(pending.amount), 0) AS net,
+                   coalesce(sum(amount_captured) FILTER (WHERE charge IS NOT NULL), 0) AS charges
+            FROM items LEFT JOIN pending USING (source) GROUP BY 1, 2, 3, 4),
+        settled AS (
+            SELECT days.* FROM days JOIN settled_through AS reached
+                USING (merchant_id, livemode, currency)
+            WHERE days.settled_on <= reached.settled_on),
+        kept AS (
+            SELECT batches.id, coalesce(sum(reserves.amount), 0) AS amount
+            FROM settlements AS batches LEFT JOIN reserves ON settlement_id = batches.id
+            GROUP BY batches.id)
+        SELECT 'day', merchant_id, livemode, currency, settled_on, batch.id, settled.net, batch.net
+        FROM settled
+        FULL JOIN settlements AS batch USING (merchant_id, livemode, currency, settled_on)
+        LEFT JOIN kept ON kept.id = batch.id
+        LEFT JOIN pending ON source = batch.id
+        WHERE (settled.charge_count, settled.charges, settled.net, -settled.net, reserved)
+            IS DISTINCT FROM (batch.charge_count, batch.charges, batch.net,
+                              coalesce(pending.amount, 0), kept.amount)
         """,
     )

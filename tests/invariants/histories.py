@@ -39,6 +39,8 @@ _MACHINES: dict[str, LiteralString] = {
         under_review won won | under_review lost lost
         won won funds_reinstated
     """,
+    "settlement": "- closed closed",
+    "reserve": "- held held | held released released",
     "bank_account": """
         - pending_verification created
         pending_verification verified verified
@@ -104,7 +106,21 @@ def i7_each_change_has_one_event(connection: Connection) -> list[str]:
             UNION ALL
             SELECT merchant_id, livemode, id, version, status, jsonb_build_object(
                        'status', status, 'last4', last4, 'fingerprint', fingerprint
-                   ) FROM bank_accounts)
+                   ) FROM bank_accounts
+            UNION ALL
+            SELECT merchant_id, livemode, id, version, status, jsonb_build_object(
+                       'status', status, 'currency', currency, 'settled_on', settled_on,
+                       'charge_count', charge_count, 'totals', jsonb_build_object(
+                           'charges', charges, 'fees', fees, 'refunds', refunds,
+                           'returns', returns, 'net', net, 'reserved', reserved),
+                       'ledger_transaction', 'ltx_' || replace(ledger_transaction::text, '-', '')
+                   ) FROM settlements
+            UNION ALL
+            SELECT merchant_id, livemode, id, version, status, jsonb_build_object(
+                       'status', status, 'amount', amount, 'release_on', release_on,
+                       'settlement', 'stl_' || replace(settlement_id::text, '-', ''),
+                       'ledger_transaction', 'ltx_' || replace(ledger_transaction::text, '-', '')
+                   ) FROM reserves)
         SELECT 'object', objects.id, status, objects.version, count(events.id), max(events.version)
         FROM objects LEFT JOIN events ON object_id = objects.id
             AND (events.merchant_id, events.livemode) = (objects.merchant_id, objects.livemode)

@@ -158,7 +158,9 @@ def i3_each_transition_is_posted_once(connection: Connection) -> list[str]:
         UNION ALL
         SELECT 'named posting', object.id, object.kind, null, null, null, null
         FROM (SELECT id, ledger_transaction, 1 AS kind FROM charges UNION ALL
-              SELECT id, ledger_transaction, 10 FROM refunds) AS object
+              SELECT id, ledger_transaction, 10 FROM refunds UNION ALL
+              SELECT id, ledger_transaction, 30 FROM settlements UNION ALL
+              SELECT id, ledger_transaction, 31 FROM reserves) AS object
         LEFT JOIN journal ON source = object.id AND journal.kind = object.kind AND part = 0
         WHERE journal.id IS DISTINCT FROM ledger_transaction
         """,
