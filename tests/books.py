@@ -17,6 +17,7 @@ from unittest import mock
 
 from functions.bank_accounts import create as create_account
 from functions.bank_accounts import delete as delete_account
+from functions.bank_accounts import list as list_accounts
 from functions.bank_accounts import verify as verify_account
 from functions.charges import cancel, capture, create, process
 from functions.charges import get as get_charge
@@ -27,10 +28,14 @@ from functions.disputes import process as process_dispute
 from functions.events import sweep
 from functions.ledger import roll_up
 from functions.outbox import relay
+from functions.payouts import cancel as cancel_payout
+from functions.payouts import create as create_payout
+from functions.payouts import reject
 from functions.refunds import create as create_refund
 from functions.refunds import process as process_refund
 from functions.settlements import run, settle
-from ivy import ids
+from ivy import ids, payout_outcomes
+from ivy.database import Database, Tenant
 from tests.driving import Account, Platform
 
 CONSUMERS = (process.handler, process_refund.handler, process_dispute.handler)
@@ -39,6 +44,13 @@ BEGINS = datetime.fromisoformat("2026-11-23T09:00:00Z")
 
 SAME_REFUND = 841
 """Refunded once in each currency."""
+
+BY_IBAN = {
+    "country": "DE",
+    "currency": "EUR",
+    "account_holder_name": "Ada",
+    "iban": "DE89370400440532013000",
+}
 
 RETURNING_FEES = {
     "card": {"basis_points": 290, "fixed_cents": 30},
@@ -198,6 +210,10 @@ def played(platform: Platform) -> Books:
             if day == 4:  # it has succeeded, and is not back yet
                 ada.refund(debits[1], amount=700)
         _bank_accounts(ada)
+        _payouts(bob)
+        ada.post(create_account.handler, BY_IBAN)
+        _verify(ada, "EUR")
+        ada.post(create_payout.handler, {"amount": 1, "currency": "EUR"})
         platform.run(roll_up.handler)
         assert [ada.status_of(charge) for charge in debits] == ["succeeded", "failed", "failed"]
         assert bob.refund(bob.charge(900))["fee_returned"] == 0
@@ -268,3 +284,51 @@ def _bank_accounts(ada: Business) -> None:
                 delete_account.handler, bearer=ada.account.secret_key, id=made
             )
             assert gone.status == delete_account.handler.status
+
+
+def _verify(who: Business, currency: str) -> None:
+    """Verify the newest bank account in a currency."""
+    found = who.platform.request(
+        list_accounts.handler, bearer=who.account.secret_key, query={"currency": currency}
+    )
+    account = str(found.json()["data"][0]["id"])
+    who.platform.post(verify_account.handler, who.account, {"amounts": [32, 45]}, id=account)
+
+
+def _payouts(bob: Business) -> None:
+    """One in each state that a payout can be in."""
+    bank = {"country": "US", "currency": "USD", "routing_number": "110000000"}
+    body = bank | {"account_holder_name": "Bob", "account_number": "000123456789"}
+    bob.post(create_account.handler, body)
+    _verify(bob, "USD")
+    with bob.platform.store.superuser() as root:
+        root.execute(
+            "UPDATE merchants SET payout_approval_cents = 2000 WHERE id = %s",
+            (bob.account.merchant_id,),
+        )
+    made = [
+        bob.post(create_payout.handler, {"amount": amount, "currency": "USD"})["id"]
+        for amount in (101, 102, 103, 104, 105, 106, 2_001, 2_002)
+    ]
+    _, in_transit, paid, returned, failed, canceled, asked, rejected = made
+    assert asked
+    bob.post(cancel_payout.handler, {}, id=canceled)
+    refused = bob.platform.request(
+        reject.handler,
+        {},
+        bearer=bob.account.access_token,
+        headers={"Idempotency-Key": "reject"},
+        id=rejected,
+    )
+    assert refused.status == 200, refused.body
+    database = Database(bob.platform.store.url("ivy_app"))
+    tenant = Tenant(bob.account.merchant_id, livemode=False)
+    with database.transaction(tenant) as tx:
+        for payout in (in_transit, paid, returned, failed):
+            payout_outcomes.sent(tx, tenant, ids.Prefix("po").read(payout), ids.now().date())
+        for payout in (paid, returned):
+            payout_outcomes.paid(tx, tenant, ids.Prefix("po").read(payout))
+        for payout in (returned, failed):
+            payout_outcomes.came_back(tx, tenant, ids.Prefix("po").read(payout), "account_closed")
+    database.close()
+    assert bob.post(create_payout.handler, {"amount": 1, "currency": "USD"})["itemisation"]

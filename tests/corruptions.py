@@ -106,7 +106,7 @@ CORRUPTIONS = (
         "L3",
         "stored balances of accounts without entries",
         "stores 7, its entries before the watermark sum to 0",
-        "INSERT INTO accounts (number, balance) VALUES (8400150, 7), (8400151, -7)",
+        "INSERT INTO accounts (number, balance) VALUES (8400151, 7), (8400180, -7)",
     ),
     Corruption(
         "L3",
@@ -223,6 +223,54 @@ CORRUPTIONS = (
         "a reserve that is more than the batch says",
         "in reserve",
         "UPDATE settlements SET reserved = reserved - 1 WHERE reserved > 0",
+    ),
+    Corruption(
+        "L6",
+        "a payout that takes an entry of the one before",
+        "there are",
+        "UPDATE payout_items SET payout_id = other.id FROM payouts AS own, payouts AS other"
+        " WHERE own.id = payout_id AND other.merchant_id = own.merchant_id"
+        " AND other.currency = own.currency AND other.sequence = own.sequence + 1"
+        " AND own.sequence = 1",
+    ),
+    Corruption(
+        "L6",
+        "a payout that does not open where the one before closed",
+        "the one before it closed with",
+        "UPDATE payouts SET opening = opening + 1, closing = closing + 1 WHERE sequence = 2",
+    ),
+    Corruption(
+        "L6",
+        "items that are not what was posted, and add up",
+        "that are not what was posted",
+        "UPDATE payout_items SET amount = amount + CASE n WHEN 1 THEN 1 ELSE -1 END FROM ("
+        " SELECT ledger_transaction AS id, row_number() OVER (ORDER BY amount DESC) AS n"
+        " FROM payout_items WHERE payout_id = (SELECT id FROM payouts WHERE sequence = 1"
+        " AND item_count > 1 LIMIT 1)) AS held WHERE held.id = ledger_transaction AND n <= 2",
+    ),
+    Corruption(
+        "L8",
+        "a payout of more than there was, complete with all that belongs to it",
+        "pays out",
+        """
+        CREATE TEMP TABLE made AS
+        SELECT uuidv7() AS id, uuidv7() AS ltx, uuidv7() AS evt, now() AS at;
+        INSERT INTO payouts (merchant_id, livemode, id, bank_account_id, amount, opening, items,
+            closing, item_count, sequence, items_before_xid, ledger_transaction, created_at,
+            currency, status)
+        SELECT merchant_id, livemode, made.id, bank_account_id, 1000000, closing, 0,
+               closing - 1000000, 0, sequence + 1, 0, ltx, at, currency, 'pending'
+        FROM made, (SELECT * FROM payouts WHERE merchant_id = :bob AND currency = 'USD'
+                    AND sequence IS NOT NULL ORDER BY sequence DESC LIMIT 1) AS last;
+        INSERT INTO journal (id, source, owner, livemode, recorded_at, a1, v1, a2, v2, value_on,
+            kind)
+        SELECT ltx, id, :bob, false, at, 10000000::int8 * :bob + 8400220, 1000000,
+               10000000::int8 * :bob + 8400250, -1000000, at::date, 40 FROM made;
+        INSERT INTO events (merchant_id, livemode, id, object_id, version, type, data,
+            ledger_transaction, created_at)
+        SELECT :bob, false, evt, id, 1, 'payout.created', '{"status": "pending"}', ltx, at FROM made
+        """,
+        ("payouts", "never_overdraws"),
     ),
     Corruption(
         "L7",

@@ -294,7 +294,9 @@ def to_be_approved(world: World) -> str:
     with world.platform.store.superuser() as root:
         root.execute("UPDATE merchants SET payout_approval_cents = 0")
     body = {"amount": 100, "currency": "USD", "bank_account": account}
-    return str(by_the_person(world, create_payout.handler, body).json()["id"])
+    made = by_the_person(world, create_payout.handler, body)
+    assert made.status == 201, made.body
+    return str(made.json()["id"])
 
 
 def by_the_person(world: World, route: Route, body: Any = None, **path: str) -> Reply:

@@ -59,7 +59,10 @@ ROWS = {
     "stuck_task": made("f742"), "endpoint": made("f750"), "delivery": made("f751"),
     "event": made("f752"), "unwanted": made("f753"), "sending": made("f754"),
     "account": made("f760"), "former": made("f761"),
-    "settlement": UUID("019ac2c4d5e67f8091a2b3c4d5e6f708"),
+    "settlement": UUID("019ac2c4d5e67f8091a2b3c4d5e6f708"), "paid_to": made("f762"),
+    "asked": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f02"), "funds": made("f763"),
+    "refused": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f03"),
+    "withdrawn": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f04"),
 }  # fmt: skip
 
 PLANTED = """
@@ -146,7 +149,24 @@ PLANTED = """
     SELECT %(m)s, false, id, %(at)s, 'DE', 'EUR', 'Analytical Engines', iban, right(iban, 4),
            md5(iban) || md5(iban), '{32,45}'
     FROM (VALUES (%(account)s::uuid, 'DE89370400440532013000'),
-                 (%(former)s, 'DE73370400440000000104')) AS row (id, iban)
+                 (%(former)s, 'DE73370400440000000104')) AS row (id, iban);
+
+    INSERT INTO bank_accounts (merchant_id, livemode, id, created_at, country, currency,
+                               account_holder_name, account_type, routing_number, account_number,
+                               last4, fingerprint, micro_deposits, status, version, verified_at,
+                               payable_from)
+    VALUES (%(m)s, false, %(paid_to)s, %(at)s, 'US', 'USD', 'Analytical Engines', 'checking',
+            '110000000', '000123456789', '6789', repeat('a', 64), '{32,45}', 'verified', 2, %(at)s,
+            %(at)s);
+
+    INSERT INTO journal (id, source, owner, livemode, kind, value_on, recorded_at, a1, v1, a2, v2)
+    VALUES (%(funds)s, %(settlement)s, %(m)s, false, 30, %(at)s::date, %(at)s::timestamptz,
+            10018400210, 9680, 10018400220, -9680);
+
+    INSERT INTO payouts (merchant_id, livemode, id, bank_account_id, amount, created_at, currency,
+                         status)
+    SELECT %(m)s, false, id, %(paid_to)s, 100, %(at)s, 'USD', 'requires_approval'
+    FROM (VALUES (%(asked)s::uuid), (%(refused)s), (%(withdrawn)s)) AS row (id)
 """
 
 
@@ -264,12 +284,13 @@ DONE: dict[str, LiteralString] = {
     " WHERE id = %(refund)s AND status = 'succeeded'",
     "disputes": "SELECT outcome FROM attempts WHERE subject = %(contested)s",
     "delivery_results": "SELECT outcome FROM delivery_attempts WHERE delivery_id = %(sending)s",
+    "scheduled_payouts": "SELECT count(*) FROM payouts WHERE scheduled_on IS NOT NULL",
     "events": "SELECT count(*) FROM event_watermark WHERE watermark > 0",
     "settlements": "SELECT charge_count FROM settlements WHERE id <> %(settlement)s",
 }
 """What came of each consumer's sample; the sender of webhooks has no database to leave it in."""
 
-SAID = {"delivery_results": "delivered", "events": 1, "settlements": 2}
+SAID = {"delivery_results": "delivered", "events": 1, "settlements": 2, "scheduled_payouts": 1}
 
 
 def check(function: Function, answer: Any, store: Store) -> None:

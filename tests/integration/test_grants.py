@@ -70,6 +70,16 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *("id", "public_id", "name", "country", "default_currency", "time_zone", "created_at")
         ),
         "outbox": {"INSERT", "DELETE", *updating("action", "sends", "next_send_at", "expected_at")},
+        "payout_items": {"INSERT"},
+        "payouts": {
+            *inserting("merchant_id", "livemode", "id", "bank_account_id", "amount", "fee"),
+            *inserting("opening", "items", "closing", "item_count", "sequence"),
+            *inserting("items_before_xid", "ledger_transaction", "created_by", "created_at"),
+            *inserting("scheduled_on", "currency", "status", "description", "metadata"),
+            *updating("status", "version", "fee", "opening", "items", "closing", "item_count"),
+            *updating("sequence", "items_before_xid", "ledger_transaction", "decided_by"),
+            *updating("arrives_on", "failure_code"),
+        },
         "refunds": {
             *inserting("merchant_id", "livemode", "id", "charge_id", "amount", "currency"),
             *inserting("created_at", "pending_reason", "reason", "ledger_transaction", "metadata"),
@@ -98,6 +108,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "event_watermark": updating("watermark"),
         "idempotency_keys": {"DELETE"},
         "outbox": {"INSERT", *updating("next_send_at", "sends")},
+        "payouts": updating("bank_file"),
         "rollup": updating("watermark"),
     },
     "ivy_settle": {

@@ -6,10 +6,12 @@ books; exactly one law must find it, in the words of the part of its query that 
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from functions.ledger import proof as prove_mine
-from ivy import ids, ledger, money, proof
+from ivy import ids, ledger, money, payouts, proof
 from ivy.database import Database, Tenant
 from ivy.proof import LedgerProof
 from tests.books import Business, clock, hear, work
@@ -68,6 +70,7 @@ def test_the_business_had_everything_in_it(history: History) -> None:
         states |= {tuple(row) for row in root.execute("SELECT 'dp', status FROM disputes")}
         states |= {tuple(row) for row in root.execute("SELECT 'rsv', status FROM reserves")}
         states |= {tuple(row) for row in root.execute("SELECT 'ba', status FROM bank_accounts")}
+        states |= {tuple(row) for row in root.execute("SELECT 'po', status FROM payouts")}
         kinds = root.execute(
             "SELECT name FROM posting_kinds WHERE code NOT IN (SELECT kind FROM journal)"
         ).fetchall()
@@ -78,6 +81,7 @@ def test_the_business_had_everything_in_it(history: History) -> None:
     wanted = {("ch", state) for state in charges} | {("re", state) for state in refunds}
     accounts = {"pending_verification", "verified", "verification_failed", "deleted"}
     wanted |= {("ba", state) for state in accounts}
+    wanted |= {("po", state) for state in get_args(payouts.Status)}
     wanted |= {("dp", "needs_response"), ("dp", "won"), ("dp", "lost")}
     assert wanted | {("rsv", "held"), ("rsv", "released")} <= states
     assert kinds == []

@@ -134,6 +134,13 @@ def fill(root: psycopg.Connection[Any], tenant: Tenant) -> None:
         " '{32,45}')",
         row,
     )
+    root.execute(
+        "INSERT INTO payouts (merchant_id, livemode, id, bank_account_id, amount, created_at,"
+        " currency, status) VALUES (%(m)s, %(live)s, %(c)s, %(c)s, 1, now(), 'EUR',"
+        " 'requires_approval')",
+        row,
+    )
+    root.execute("INSERT INTO payout_items VALUES (%(m)s, %(live)s, %(l)s, %(c)s, 1)", row)
     number = tenant.merchant_id * 10_000_000 + 840_0_210 + tenant.livemode * 1_000
     root.execute(
         "INSERT INTO journal (id, source, owner, livemode, recorded_at, a1, v1, a2, v2, value_on,"
@@ -266,6 +273,11 @@ INSERTS = {
     " gen_random_uuid(), 2, now(), now())",
     "delivery_attempts": "INSERT INTO delivery_attempts (merchant_id, livemode, delivery_id,"
     " number, at, outcome, milliseconds) VALUES (%(m)s, %(live)s, %(c)s, 2, now(), 'delivered', 1)",
+    "payouts": "INSERT INTO payouts (merchant_id, livemode, id, bank_account_id, amount,"
+    " created_at, currency, status) VALUES (%(m)s, %(live)s, gen_random_uuid(), %(c)s, 1, now(),"
+    " 'EUR', 'requires_approval')",
+    "payout_items": "INSERT INTO payout_items VALUES (%(m)s, %(live)s, gen_random_uuid(), %(c)s,"
+    " 1)",
     "settled_through": "INSERT INTO settled_through VALUES (%(m)s, %(live)s, 'EUR', now())",
     "bank_accounts": "INSERT INTO bank_accounts (merchant_id, livemode, id, created_at, country,"
     " currency, account_holder_name, iban, last4, fingerprint, micro_deposits) VALUES (%(m)s,"

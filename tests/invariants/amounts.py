@@ -118,6 +118,21 @@ _SAID_BY_RESERVES: LiteralString = """
     WHERE status = 'held'
 """
 
+_SAID_BY_PAYOUTS: LiteralString = """
+    SELECT merchant_id, livemode, currency, part.*
+    FROM payouts,
+    LATERAL (SELECT
+        CASE WHEN status IN ('pending', 'in_transit') THEN amount ELSE 0 END AS under_way,
+        CASE WHEN status = 'paid' THEN amount ELSE 0 END AS gone) AS fact,
+    LATERAL (VALUES
+        (220, -under_way - gone - fee),
+        (250, under_way),
+        (430, fee),
+        (150, gone)
+    ) AS part (code, amount)
+    WHERE ledger_transaction IS NOT NULL
+"""
+
 
 def i6_accounts_hold_what_objects_say(connection: Connection) -> list[str]:
     """Each account, of merchants and of ours, is the sum of what its objects should have in it.
@@ -128,7 +143,7 @@ def i6_accounts_hold_what_objects_say(connection: Connection) -> list[str]:
         connection,
         f"WITH {LEGS}, {MONEY}, {ACQUIRERS}"
         f", said AS ({_SAID_BY_CHARGES} UNION ALL {_SAID_BY_REFUNDS} UNION ALL {_SAID_BY_DISPUTES}"
-        f" UNION ALL {_SAID_BY_RESERVES})"
+        f" UNION ALL {_SAID_BY_RESERVES} UNION ALL {_SAID_BY_PAYOUTS})"
         """, wanted AS (
             SELECT CASE WHEN said.code BETWEEN 200 AND 299 OR said.code BETWEEN 900 AND 949
                         THEN merchant_id ELSE 0 END AS owner,

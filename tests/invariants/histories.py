@@ -41,6 +41,13 @@ _MACHINES: dict[str, LiteralString] = {
     """,
     "settlement": "- closed closed",
     "reserve": "- held held | held released released",
+    "payout": """
+        - requires_approval approval_requested | - pending created
+        requires_approval pending approved | requires_approval rejected rejected
+        requires_approval canceled canceled | pending canceled canceled
+        pending in_transit in_transit | in_transit paid paid | in_transit failed failed
+        paid returned returned
+    """,
     "bank_account": """
         - pending_verification created
         pending_verification verified verified
@@ -120,7 +127,14 @@ def i7_each_change_has_one_event(connection: Connection) -> list[str]:
                        'status', status, 'amount', amount, 'release_on', release_on,
                        'settlement', 'stl_' || replace(settlement_id::text, '-', ''),
                        'ledger_transaction', 'ltx_' || replace(ledger_transaction::text, '-', '')
-                   ) FROM reserves)
+                   ) FROM reserves
+            UNION ALL
+            SELECT merchant_id, livemode, id, version, status, jsonb_build_object(
+                       'status', status, 'amount', amount, 'fee', fee,
+                       'failure_code', failure_code,
+                       'bank_account', 'ba_' || replace(bank_account_id::text, '-', ''),
+                       'ledger_transaction', 'ltx_' || replace(ledger_transaction::text, '-', '')
+                   ) FROM payouts)
         SELECT 'object', objects.id, status, objects.version, count(events.id), max(events.version)
         FROM objects LEFT JOIN events ON object_id = objects.id
             AND (events.merchant_id, events.livemode) = (objects.merchant_id, objects.livemode)

@@ -126,6 +126,26 @@ _DUE_OF_SETTLEMENTS: LiteralString = """
     ) AS leg (kind, code, amount, happened)
 """
 
+_DUE_OF_PAYOUTS: LiteralString = """
+    SELECT id, merchant_id, livemode, number, leg.*
+    FROM payouts JOIN money USING (currency),
+    LATERAL (SELECT
+        ledger_transaction IS NOT NULL AS made,
+        ledger_transaction IS NOT NULL AND status IN ('canceled', 'failed') AS reversed,
+        status IN ('paid', 'returned') AS paid) AS fact,
+    LATERAL (VALUES
+        (40, 220, amount + fee, made),
+        (40, 250, -amount, made),
+        (40, 430, -fee, made),
+        (41, 250, amount, paid),
+        (41, 150, -amount, paid),
+        (42, 250, amount, reversed),
+        (42, 220, -amount, reversed),
+        (43, 150, amount, status = 'returned'),
+        (43, 220, -amount, status = 'returned')
+    ) AS leg (kind, code, amount, happened)
+"""
+
 
 def i3_each_transition_is_posted_once(connection: Connection) -> list[str]:
     """What became of an object is in the journal once, with exactly these legs, or not at all.
@@ -139,7 +159,7 @@ def i3_each_transition_is_posted_once(connection: Connection) -> list[str]:
         f"WITH {LEGS}, {MONEY}, {ACQUIRERS}"
         ", held AS (SELECT DISTINCT object_id FROM events WHERE type = 'charge.authorized')"
         f", due AS ({_DUE_OF_CHARGES} UNION ALL {_DUE_OF_REFUNDS} UNION ALL {_DUE_OF_DISPUTES}"
-        f" UNION ALL {_DUE_OF_SETTLEMENTS})"
+        f" UNION ALL {_DUE_OF_SETTLEMENTS} UNION ALL {_DUE_OF_PAYOUTS})"
         """, wanted AS (
             SELECT source, kind, amount,
                    CASE WHEN code BETWEEN 200 AND 299 OR code BETWEEN 900 AND 949
@@ -160,7 +180,8 @@ def i3_each_transition_is_posted_once(connection: Connection) -> list[str]:
         FROM (SELECT id, ledger_transaction, 1 AS kind FROM charges UNION ALL
               SELECT id, ledger_transaction, 10 FROM refunds UNION ALL
               SELECT id, ledger_transaction, 30 FROM settlements UNION ALL
-              SELECT id, ledger_transaction, 31 FROM reserves) AS object
+              SELECT id, ledger_transaction, 31 FROM reserves UNION ALL
+              SELECT id, ledger_transaction, 40 FROM payouts) AS object
         LEFT JOIN journal ON source = object.id AND journal.kind = object.kind AND part = 0
         WHERE journal.id IS DISTINCT FROM ledger_transaction
         """,

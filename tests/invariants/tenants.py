@@ -28,6 +28,8 @@ _TENANT_OF: dict[str, LiteralString] = {
     "members": "merchant_id IS DISTINCT FROM current_merchant()",
     "merchants": "id IS DISTINCT FROM current_merchant()",
     "outbox": _OF_ANOTHER,
+    "payout_items": _OF_ANOTHER,
+    "payouts": _OF_ANOTHER,
     "refunds": _OF_ANOTHER,
     "reserves": _OF_ANOTHER,
     "settled_through": _OF_ANOTHER,
