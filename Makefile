@@ -57,6 +57,7 @@ bench: $(READY) ## Start-up step by step, charges through the gateway, the journ
 	$(BIN)/python bench/gateway
 	$(BIN)/python bench/journal
 	$(BIN)/python bench/events
+	$(BIN)/python bench/settlement
 	$(BIN)/python bench/webhooks
 
 synth: $(READY) ## Write the CloudFormation templates into cdk.out

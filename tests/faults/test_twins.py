@@ -69,6 +69,8 @@ def test_a_roll_up_while_an_older_posting_is_in_flight(
     assert _XID_OF_THE_SNAPSHOT in ledger._ROLL_UP
     twin = ledger._ROLL_UP.replace(_XID_OF_THE_SNAPSHOT, watermark)
     monkeypatch.setattr(ledger, "_ROLL_UP", twin)
+    world.pay("first")  # which opens what all captures of a currency share
+    world.drain()
     world.pay("older")
     world.pay("newer")
     older, newer = world.platform.messages()

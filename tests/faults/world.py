@@ -74,6 +74,7 @@ class World:
             self.platform.hand_over(consumer, "not a task")
         for job in JOBS:
             self.platform.run(job)
+        self.platform.lose_messages("settlements")
 
     def arm(self, point: str) -> None:
         """Let the first process that passes a point die there."""

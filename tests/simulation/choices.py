@@ -43,6 +43,9 @@ PLANS: list[list[dict[str, Any]]] = [
 """What the two merchants pay, by version: a plan begins with its first."""
 
 OVERDRAFT_CENTS = (0, 2000)
+RESERVES = ((0, 90), (1_250, 5))
+"""Of each merchant's batches, how many basis points of the charges are held, for how many days."""
+
 TOKENS = (
     "tok_visa", "tok_visa", "tok_visa", "tok_visa", "tok_declined", "tok_insufficient_funds",
     "tok_expired_card", "tok_processing_error", "tok_slow", "tok_timeout", "tok_timeout",
@@ -71,6 +74,7 @@ MOVES = (
     timedelta(days=1), timedelta(days=4), timedelta(days=7), timedelta(days=8),
 )  # fmt: skip
 
+DAYS = st.integers(1, 6)
 WHO = st.integers(0, 1)
 YES = st.booleans()
 SELDOM = st.sampled_from((False, False, False, True))
@@ -82,10 +86,17 @@ REQUEST_DEATHS = st.sampled_from(
 )
 DEATHS = st.sampled_from((None, None, "begin", "before", "after", "commit"))
 RELAY_DEATHS = st.sampled_from(("outbox.relay.before_commit", "outbox.relay.after_claim"))
+SETTLING_DEATHS = st.sampled_from(
+    (
+        "settlements.run.before_send", "settlements.after_send",
+        "settlements.settle.after_lock", "settlements.settle.after_closing",
+        "settlements.settle.before_commit", "settlements.settle.after_commit",
+    )
+)  # fmt: skip
 NETWORK = st.lists(st.sampled_from(("ok", "lose_request", "lose_answer")), max_size=2)
 EVIDENCE = st.sampled_from(("winning_evidence", "a letter"))
 ALWAYS = {
     "charge": 4, "wait": 2, "balance": 1, "transactions": 1, "listing": 1, "get": 1,
-    "relay": 2, "collect": 1, "roll_up": 1, "reprice": 1,
+    "relay": 2, "collect": 1, "roll_up": 1, "reprice": 1, "settle": 1,
 }  # fmt: skip
 """What can happen at any time, and how often it should."""

@@ -26,6 +26,7 @@ from tests.simulation.choices import (
     BEGINNINGS,
     CURRENCIES,
     CURRENCY_SAID,
+    DAYS,
     DEATHS,
     EVIDENCE,
     MOVES,
@@ -35,7 +36,9 @@ from tests.simulation.choices import (
     PLANS,
     RELAY_DEATHS,
     REQUEST_DEATHS,
+    RESERVES,
     SELDOM,
+    SETTLING_DEATHS,
     TOKENS,
     WHO,
     WRONG_AMOUNTS,
@@ -75,6 +78,8 @@ class Life(RuleBasedStateMachine):
         """Tell the stories from now on in a sandbox, whose merchants pay by the first plans."""
         for account, plan, cents in zip(sandbox.accounts, PLANS, OVERDRAFT_CENTS, strict=True):
             sandbox.price(account, plan[0], cents)
+        for account, reserve in zip(sandbox.accounts, RESERVES, strict=True):
+            sandbox.hold_back(account, *reserve)
         cls.sandbox, cls.holidays = sandbox, sandbox.holidays()
         cls.counted, cls.ends = Counter(), Counter()
 
@@ -83,9 +88,9 @@ class Life(RuleBasedStateMachine):
         self.sandbox.reset(beginning)
         self.ends_well = ends_well
         merchants = [
-            Merchant(account.merchant_id, plan[:1], overdraft)
-            for account, plan, overdraft in zip(
-                self.sandbox.accounts, PLANS, OVERDRAFT_CENTS, strict=True
+            Merchant(account.merchant_id, plan[:1], overdraft, *reserve)
+            for account, plan, overdraft, reserve in zip(
+                self.sandbox.accounts, PLANS, OVERDRAFT_CENTS, RESERVES, strict=True
             )
         ]
         self.model = Gateway(merchants, self.holidays, beginning)
@@ -114,6 +119,8 @@ class Life(RuleBasedStateMachine):
             some = any(charge.status == "authorized" for charge in charges)
             weights |= {"capture": 4 if some else 1, "cancel": 2 if some else 1, "refund": 4}
             weights |= {"expire": 1, "lapse": 1}
+        if any(self.model.is_due(charge) for charge in charges):
+            weights["settle"] = 4
         if len(charges) > ENOUGH:
             weights["charge"] = 1
         if any(charge.payment.due(now) for charge in charges):
@@ -256,7 +263,8 @@ class Life(RuleBasedStateMachine):
         if reply.status == 200:
             amount = body.get("amount", left)
             posted = {entry["account"]: entry["amount"] for entry in reply.json()["entries"]}
-            assert posted == {"merchant:pending": amount, "refunds_payable": -amount}
+            place = "available" if self.model.is_over(charge) else "pending"
+            assert posted == {f"merchant:{place}": amount, "refunds_payable": -amount}
 
     # -- disputes
 
@@ -344,6 +352,12 @@ class Life(RuleBasedStateMachine):
             plan.append(PLANS[who][len(plan)])
             self.sandbox.reprice(self.sandbox.accounts[who], len(plan), plan[-1])
 
+    def settle(self) -> None:
+        """Every day that has come is closed, perhaps some of them late, whoever dies on the way."""
+        if not self.draw(SELDOM):
+            self.story.move_clock(self.model.now + timedelta(days=self.draw(DAYS)))
+        self.story.settle(self.perhaps(SETTLING_DEATHS))
+
     def roll_up(self) -> None:
         self.sandbox.run(roll_up.handler)
 
@@ -375,4 +389,5 @@ class Life(RuleBasedStateMachine):
             self.story.end()
         self.story.look()
         self.ends.update(self.story.refusals)
+        self.ends.update(self.model.settled_counts())
         self.ends.update(f"{type(t).__name__} {t.status}" for t in self.model.things.values())

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.simulation.model_acquirer import BANK_DEBITS, Outcome, Payment
 from tests.simulation.model_things import (
+    AVAILABLE,
     BUSY,
     COSTS,
     FEES,
@@ -154,6 +155,7 @@ class Charges(Books):
 
     def _take(self, charge: Charge, amount: int, cost: int) -> None:
         held = charge.status == "authorized"
+        self.reached.setdefault((charge.merchant, charge.currency), self.now.date())
         fee = fee_of(charge.terms, charge.method, amount, charge.currency)
         self.change(
             charge,
@@ -161,7 +163,7 @@ class Charges(Books):
             captured=amount,
             fee=fee,
             capture_before=None,
-            available_on=self._banking_day_after(charge.currency, 2),
+            available_on=self._available_on(charge),
         )
         moved = {RECEIVABLE: amount - cost, PENDING: fee - amount, FEES: -fee, COSTS: cost}
         self.post(charge.merchant, charge.currency, moved)
@@ -169,9 +171,25 @@ class Charges(Books):
             self.post_memo(charge, -charge.amount)
         charge.work = None
 
-    def _banking_day_after(self, currency: str, count: int) -> date:
-        day = self.now.date()
+    def _available_on(self, charge: Charge) -> date:
+        """Two banking days on, and never on a day that is over."""
+        reached = self.reached[charge.merchant, charge.currency]
+        day = self._banking_day_after(charge.currency, self.now.date(), 2)
+        if day <= reached:
+            day = self._banking_day_after(charge.currency, reached, 1)
+        return day
+
+    def _banking_day_after(self, currency: str, day: date, count: int) -> date:
         while count:
             day += timedelta(days=1)
             count -= day.weekday() < 5 and day not in self.holidays.get(currency, ())
         return day
+
+    def is_over(self, charge: Charge) -> bool:
+        """Say whether a charge's day is settled."""
+        reached = self.reached.get((charge.merchant, charge.currency))
+        return bool(reached and charge.available_on and charge.available_on <= reached)
+
+    def place(self, charge: Charge) -> int:
+        """Return the account that a charge's money is in now."""
+        return AVAILABLE if self.is_over(charge) else PENDING

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from tests.simulation.model_acquirer import UNKNOWN, Notice
-from tests.simulation.model_charges import Charges
+from tests.simulation.model_settling import Settling
 from tests.simulation.model_things import (
     AVAILABLE,
     BUSY,
@@ -19,7 +19,6 @@ from tests.simulation.model_things import (
     LOOK_AGAIN,
     MAX_AMOUNT,
     MISSING,
-    PENDING,
     RECEIVABLE,
     REFUNDS_PAYABLE,
     Charge,
@@ -32,7 +31,7 @@ from tests.simulation.model_things import (
 )  # fmt: skip
 
 
-class Gateway(Charges):
+class Gateway(Settling):
     """Everything that should be known."""
 
     # -- refunds
@@ -68,7 +67,10 @@ class Gateway(Charges):
         self.owe(refund, "refund")
 
     def _set_aside(self, charge: Charge, amount: int) -> None:
-        self.post(charge.merchant, charge.currency, {PENDING: amount, REFUNDS_PAYABLE: -amount})
+        moved = {self.place(charge): amount, REFUNDS_PAYABLE: -amount}
+        way = "refund" if amount > 0 else "failed refund"
+        self.moved_after[f"{way} after settlement"] += self.is_over(charge)
+        self.post(charge.merchant, charge.currency, moved)
 
     def process_refund(self, refund: Refund, network: list[str], death: str | None) -> bool:
         """Take one step with a refund; False when the consumer died on the way."""
@@ -206,9 +208,14 @@ class Gateway(Charges):
         return True
 
     def _came_back(self, charge: Charge) -> None:
-        fee = cents(charge.terms["return_fee_cents"], charge.currency)
+        fee = self.return_fee(charge)
         self.change(charge, status="failed", failure="bank_debit_returned", decline="R01")
-        moved = {PENDING: charge.captured + fee, RECEIVABLE: -charge.captured, FEES: -fee}
+        self.moved_after["return after settlement"] += self.is_over(charge)
+        moved = {
+            self.place(charge): charge.captured + fee,
+            RECEIVABLE: -charge.captured,
+            FEES: -fee,
+        }
         self.post(charge.merchant, charge.currency, moved)
 
     def _open_dispute(self, charge: Charge, notice: Notice, name: str) -> None:

@@ -49,8 +49,28 @@ def state_of(model: Gateway, tasks: dict[str, UUID]) -> dict[str, Any]:
             for (owner, currency, code), amount in model.books.items()
             if amount
         },
+        "settlements": {
+            f"{merchant} {currency} {b.day}": [
+                b.charges, b.fees, b.refunds, b.returns, b.net, b.kept, b.count,
+            ]
+            for (merchant, currency), batches in model.batches.items()
+            for b in batches
+        },
+        "reserves": {
+            f"{merchant} {currency} {b.day}": [
+                b.kept, b.release_on.isoformat(), "released" if b.released else "held",
+            ]
+            for (merchant, currency), batches in model.batches.items()
+            for b in batches
+            if b.kept
+        },
+        "settled_through": {
+            f"{merchant} {currency}": day.isoformat()
+            for (merchant, currency), day in model.reached.items()
+        },
         "postings": model.postings,
-        "events": sum(thing.version for thing in things.values()),
+        "events": sum(thing.version for thing in things.values())
+        + sum(batch.events for batches in model.batches.values() for batch in batches),
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.simulation.model_acquirer import BANK_DEBITS, Outcome, Payment
 
-RECEIVABLE, DISPUTED_AWAY, PENDING, AVAILABLE, HELD = 110, 160, 210, 220, 240
+RECEIVABLE, DISPUTED_AWAY, PENDING, AVAILABLE, RESERVED, HELD = 110, 160, 210, 220, 230, 240
 REFUNDS_PAYABLE, FEES, DISPUTE_FEES, COSTS, AUTHORIZED, CONTRA = 310, 410, 420, 510, 910, 960
 
 MAX_AMOUNT = 999_999_999_999
@@ -139,6 +139,31 @@ class Merchant:
     number: int
     plan: list[dict[str, Any]]
     overdraft_cents: int
+    reserve_basis_points: int = 0
+    reserve_days: int = 90
+
+
+@dataclass
+class Batch:
+    """What became available on one day."""
+
+    day: date
+    charges: int
+    fees: int
+    refunds: int
+    returns: int
+    count: int
+    kept: int
+    release_on: date
+    released: bool = False
+
+    @property
+    def net(self) -> int:
+        return self.charges - self.fees - self.refunds - self.returns
+
+    @property
+    def events(self) -> int:
+        return 1 + (self.kept > 0) + self.released
 
 
 class Books:
@@ -153,6 +178,12 @@ class Books:
         self.charges: dict[str, Charge] = {}
         self.refunds: dict[str, Refund] = {}
         self.disputes: dict[str, Dispute] = {}
+        self.batches: dict[tuple[int, str], list[Batch]] = {}
+        """By merchant and currency, in the order of their days."""
+        self.reached: dict[tuple[int, str], date] = {}
+        """The day through which is settled, where anything was ever captured."""
+        self.moved_after: Counter[str] = Counter()
+        """What happened to charges whose day was over."""
         self.books: Counter[tuple[int, str, int]] = Counter()
         self.postings = 0
 

@@ -15,7 +15,7 @@ from functions.merchants import balance as get_balance
 from functions.refunds import get as get_refund
 from functions.refunds import list as list_refunds
 from ivy.serve.declaration import Route
-from tests.simulation.model_things import AVAILABLE, HELD, PENDING, Thing
+from tests.simulation.model_things import AVAILABLE, HELD, PENDING, RESERVED, Thing
 from tests.simulation.story import Story
 
 NOUNS = {
@@ -33,8 +33,8 @@ def balance(story: Story, who: int) -> None:
     lines = story.sandbox.get(get_balance.handler, account).json()["balances"]
     for line in lines:
         seen = [line[name] for name in ("pending", "available", "disputed", "reserved")]
-        held = [-books[number, line["currency"], code] for code in (PENDING, AVAILABLE, HELD)]
-        assert seen == [*held, 0]
+        codes = (PENDING, AVAILABLE, HELD, RESERVED)
+        assert seen == [-books[number, line["currency"], code] for code in codes]
     listed = {line["currency"] for line in lines}
     assert {c for (n, c, _), amount in books.items() if n == number and amount} <= listed
 

@@ -287,6 +287,12 @@ class Story:
         assert report["sent"] == len(due)
         self._receive(*due)
 
+    def settle(self, death: str | None = None) -> None:
+        """Close every day that has come; another goes on where one dies."""
+        self.model.settle()
+        self.sandbox.settle(death)
+        self._receive()
+
     def _run(self, job: Job, death: str | None) -> dict[str, Any] | None:
         with self.sandbox.dying_at(death) as died:
             try:
@@ -349,6 +355,7 @@ class Story:
                 self.deliver(batch, [], None)
                 self.inbox = [task for task in self.inbox if task not in batch]
             self.collect([], dies=False)
+            self.settle()
         self.check()
         assert self.sandbox.left_over() == []
         for name, payment in self.sandbox.payments().items():
