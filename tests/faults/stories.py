@@ -7,21 +7,32 @@ end is the same whoever died on the way.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from standardwebhooks import Webhook
 
+from functions.bank_accounts import create as create_account
+from functions.bank_accounts import verify
 from functions.charges import cancel, capture
 from functions.charges import get as get_charge
 from functions.disputes import accept, evidence
 from functions.disputes import get as get_dispute
 from functions.disputes import list as list_disputes
 from functions.merchants import balance as get_balance
+from functions.payouts import approve
+from functions.payouts import cancel as cancel_payout
+from functions.payouts import create as create_payout
+from functions.payouts import list as list_payouts
 from functions.refunds import create as create_refund
 from functions.refunds import get as get_refund
 from functions.settlements import list as list_settlements
 from functions.webhooks import delete as delete_endpoint
+from ivy import ids, payout_outcomes
+from ivy.database import Database, Tenant
 from tests.faults.world import CHARGE, World
 from tests.webhook_target import WebhookTarget
 from tests.webhooks.shop import Shop
@@ -147,7 +158,7 @@ def webhooks(world: World, key: str) -> None:
 
 def settlements(world: World, key: str) -> None:
     """Three days become available in one run, some of it later; a part went back before."""
-    world.hold_back(basis_points=1_000, days=30)
+    world.agree(reserve_basis_points=1_000, reserve_days=30)
     charges = []
     for day in range(3):
         charges.append(world.pay(f"{key} {day}").json()["id"])
@@ -169,7 +180,63 @@ def settlements(world: World, key: str) -> None:
     assert [(line["pending"], line["reserved"]) for line in held] == [(0, 0)] * len(held)
 
 
+def payouts(world: World, key: str) -> None:
+    """By request, by approval and by schedule; one is canceled, and one comes back."""
+    ada = world.accounts[0]
+    world.agree(payout_approval_cents=5_000, payout_schedule="manual")
+    number = f"{zlib.crc32(key.encode()):012}"
+    bank = {"country": "US", "currency": "USD", "routing_number": "110000000"}
+    account = world.post(
+        create_account.handler,
+        f"{key} account",
+        bank | {"account_holder_name": "Ada", "account_number": number},
+    ).json()["id"]
+    world.platform.request(verify.handler, {"amounts": [32, 45]}, bearer=ada.secret_key, id=account)
+    for part in range(2):
+        world.pay(f"{key} charge {part}")
+    world.drain()
+    world.platform.pass_time(days=8)
+    world.settle()
+    wanted = {"currency": "USD", "bank_account": account}
+    first, other = (
+        world.post(create_payout.handler, f"{key} {n}", wanted | {"amount": 1_000 + n}).json()
+        for n in range(2)
+    )
+    world.post(cancel_payout.handler, f"{key} cancel", id=other["id"])
+    asked = world.post(create_payout.handler, f"{key} asked", wanted | {"amount": 5_001}).json()
+    person = replace(ada, secret_key=ada.access_token)
+    approved = world.post(approve.handler, f"{key} approve", account=person, id=asked["id"])
+    for what, more in (("sent", [ids.now().date()]), ("paid", []), ("came_back", ["no_account"])):
+        while world.invoke(partial(_at_the_bank, world, first["id"], what, more)) is None:
+            pass
+    world.agree(payout_schedule="daily", payout_approval_cents=None)
+    world.pay_by_schedule()
+    found = {
+        each["id"]: each["status"]
+        for each in world.platform.request(
+            list_payouts.handler, bearer=ada.secret_key, query={"limit": "100"}
+        ).json()["data"]
+    }
+    assert approved.status == 200, approved.body
+    assert [found[each["id"]] for each in (first, other, asked)] == [
+        "returned", "canceled", "pending",
+    ]  # fmt: skip
+    (line,) = world.platform.read(get_balance.handler, ada)["balances"]
+    assert line["available"] == 0
+
+
+def _at_the_bank(world: World, payout: str, what: str, more: list[Any]) -> str:
+    """Let the bank do something to a payout; it is done when this returns."""
+    database = Database(world.platform.store.url("ivy_app"))
+    tenant = Tenant(world.accounts[0].merchant_id, livemode=False)
+    with database.transaction(tenant) as tx:
+        done = getattr(payout_outcomes, what)(tx, tenant, ids.Prefix("po").read(payout), *more)
+    database.close()
+    return str(done.status)
+
+
 _BY_POINT: dict[str, Story] = {
+    "payout": payouts,
     "publish": webhooks,
     "deliver": webhooks,
     "webhook": webhooks,
@@ -179,6 +246,7 @@ _BY_POINT: dict[str, Story] = {
     "notice": disputes,
     "refund": refunds,
     "settlements": settlements,
+    "queues": settlements,
 }
 
 

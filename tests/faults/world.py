@@ -22,6 +22,7 @@ from functions.disputes import accept, evidence, lapse
 from functions.events import sweep
 from functions.ledger import roll_up
 from functions.outbox import relay
+from functions.payouts import make, schedule
 from functions.refunds import create as create_refund
 from functions.settlements import run as run_settlement
 from functions.settlements import settle
@@ -188,13 +189,21 @@ class World:
             connection.execute("UPDATE disputes SET evidence_due_by = now()")
         self.run(lapse.handler)
 
-    def hold_back(self, *, basis_points: int, days: int) -> None:
-        """Agree on a reserve with every merchant."""
+    def agree(self, **terms: Any) -> None:
+        """Agree on something with every merchant."""
         with self.platform.store.superuser() as connection:
-            connection.execute(
-                "UPDATE merchants SET reserve_basis_points = %s, reserve_days = %s",
-                (basis_points, days),
-            )
+            for name, value in terms.items():
+                connection.execute(f"UPDATE merchants SET {name} = %s".encode(), (value,))
+
+    def pay_by_schedule(self) -> None:
+        """Let the schedule pay out what is available, from the next banking day on."""
+        for _ in range(4):
+            self.platform.pass_time(days=1)
+            for _ in range(MAX_TRIES):
+                if self.run(schedule.handler) is not None:
+                    break
+            while self._deliver(make.handler):
+                pass
 
     def settle(self) -> None:
         """Settle every day that has come, as often as it takes."""

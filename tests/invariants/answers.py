@@ -13,6 +13,8 @@ _KEPT: dict[str, LiteralString] = {
     "ch": "SELECT amount, currency FROM charges WHERE merchant_id = %s AND id = %s",
     "re": "SELECT amount, currency FROM refunds WHERE merchant_id = %s AND id = %s",
     "dp": "SELECT amount, currency FROM disputes WHERE merchant_id = %s AND id = %s",
+    "ba": "SELECT currency FROM bank_accounts WHERE merchant_id = %s AND id = %s",
+    "po": "SELECT amount, currency FROM payouts WHERE merchant_id = %s AND id = %s",
 }
 
 

@@ -88,7 +88,7 @@ DEATHS = st.sampled_from((None, None, "begin", "before", "after", "commit"))
 RELAY_DEATHS = st.sampled_from(("outbox.relay.before_commit", "outbox.relay.after_claim"))
 SETTLING_DEATHS = st.sampled_from(
     (
-        "settlements.run.before_send", "settlements.after_send",
+        "settlements.run.before_send", "queues.after_send",
         "settlements.settle.after_lock", "settlements.settle.after_closing",
         "settlements.settle.before_commit", "settlements.settle.after_commit",
     )
