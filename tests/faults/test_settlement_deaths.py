@@ -41,6 +41,7 @@ def test_whoever_dies_the_next_run_finishes(new_world: NewWorld) -> None:
                     _sell(world, chance)
                     _settle_and_die(world, chance)
                 world.platform.pass_time(days=10)
+                world.drain()
                 world.settle()
                 assert _undone(world) == (0, 0)
                 assert world.broken_when_drained(poison=world.dead()) == {}

@@ -188,7 +188,8 @@ class Races:
         shop = self.shop
         back = shop.charge(payment_method="tok_ach_r01")
         shop.pass_time(days=5)
-        shop.go_on()
+        shop.run("relay")
+        shop.work()
         plain, failing = shop.charge(), shop.charge(payment_method="tok_refund_fails")
         shop.charge(payment_method="tok_dispute")
         held = shop.authorized()
@@ -228,9 +229,10 @@ class Races:
 
 
 _PLACES = """
-    SELECT name, CASE account % 1000 WHEN 210 THEN 'pending' ELSE 'available' END, count(*)
-    FROM entries JOIN posting_kinds ON code = kind
-    WHERE account % 1000 IN (210, 220) AND kind IN (4, 10, 12, 30)
+    SELECT kind, CASE account % 1000 WHEN 210 THEN 'pending' ELSE 'available' END, count(*)
+    FROM entries
+    WHERE account % 1000 IN (210, 220)
+      AND kind IN ('charge.returned', 'refund.accepted', 'refund.returned')
     GROUP BY 1, 2
 """
 
