@@ -29,6 +29,7 @@ def _record(database: Database, name: str, connector: Connector, notice: Notice)
         tenant = tenant_of(notice.account)
         with database.transaction(tenant) as tx:
             done = notices.record(tx, tenant, name, notice)
+            faults.point("notice.before_commit")
     except Exception:  # noqa: BLE001 - logged and counted; it is heard again in a minute
         observe.failure("notice.failed", connector=name, notice=notice.id)
         observe.count("NoticeFailed", connector=name)

@@ -50,6 +50,7 @@ class RandomLife:
             *[self.answer_a_dispute] * 3, *[self.send_again] * 2,
             *[world.deliver] * 4, world.relay, world.roll_up, *[world.hear] * 2, *[world.drain] * 2,
             world.platform.make_overdue, self.lose_something, self.wait, world.expire, world.lapse,
+            *[world.settle] * 2,
         ]  # fmt: skip
 
     def step(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from functions.settlements import get
-from ivy import proof
+from ivy import proof, settlement_run
 from tests.settlement.till import Till
 
 FEE = 320
@@ -140,6 +140,16 @@ def test_each_merchant_and_currency_has_batches_of_its_own(till: Till) -> None:
     assert [each["currency"] for each in till.batches(currency="jpy")] == ["JPY"]
     (theirs,) = other.batches()
     assert till.here.get(get.handler, till.account, id=theirs["id"]).status == 404
+
+
+def test_what_is_too_much_for_one_transaction_waits_for_the_next_run(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settlement_run, "STREAM_LIMIT", 2)
+    for currency in ("USD", "EUR", "GBP"):
+        till.charge(currency=currency)
+    assert len(till.close("2026-11-27 00:05")) == 2
+    assert len(till.close("2026-11-27 01:05")) == 3
 
 
 def test_a_merchants_day_is_that_of_its_time_zone(till: Till) -> None:

@@ -119,7 +119,7 @@ class Life(RuleBasedStateMachine):
             some = any(charge.status == "authorized" for charge in charges)
             weights |= {"capture": 4 if some else 1, "cancel": 2 if some else 1, "refund": 4}
             weights |= {"expire": 1, "lapse": 1}
-        if any(self.model.is_due(charge) for charge in charges):
+        if any(charge.captured and not self.model.is_over(charge) for charge in charges):
             weights["settle"] = 4
         if len(charges) > ENOUGH:
             weights["charge"] = 1

@@ -22,11 +22,6 @@ class Settling(Charges):
     def return_fee(self, charge: Charge) -> int:
         return cents(charge.terms["return_fee_cents"], charge.currency)
 
-    def is_due(self, charge: Charge) -> bool:
-        """Say whether the next run will settle a charge."""
-        day = charge.available_on
-        return bool(day and day <= self.now.date() and not self.is_over(charge))
-
     def settled_counts(self) -> dict[str, int]:
         """Return how much was settled, and how much moved about what had been."""
         batches = [each for theirs in self.batches.values() for each in theirs]

@@ -140,6 +140,10 @@ class Shop:
             assert self.here.hand_over(CONSUMERS[queue], *bodies) == []
         return bool(bodies)
 
+    def settle(self) -> None:
+        """Close every day that has come."""
+        self.here.settle()
+
     def pass_time(self, **duration: float) -> None:
         self.here.clock.set(self.here.clock.at + timedelta(**duration))
 

@@ -21,7 +21,11 @@ from ivy.settlements import Settlement, SettlementTotals
 from ivy.states import Change
 
 SHARD_MERCHANTS = 500
-"""Merchants that one transaction settles: far from its time limit, and few enough locks."""
+"""Merchants that one transaction settles: far from its time limit."""
+
+STREAM_LIMIT = 2_000
+"""Merchants' currencies that one transaction locks, for the server's table of locks is shared by
+all; more wait for the next run."""
 
 RELEASE_LIMIT = 2_000
 """Reserves that one transaction releases; more wait for the next run."""
@@ -72,7 +76,9 @@ class _Stream:
 
 def _lock(tx: Transaction, shard: Shard, at: datetime) -> dict[str, list[int | bool | str]]:
     """Lock the streams that have something due, in one order for everybody, and return them."""
-    streams = tx.rows(_Stream, _STREAMS, first=shard.first, last=shard.last, at=at)
+    streams = tx.rows(
+        _Stream, _STREAMS, first=shard.first, last=shard.last, at=at, limit=STREAM_LIMIT
+    )
     if not streams:
         return {}
     locks = [
@@ -285,6 +291,7 @@ _STREAMS = """
             = (settled_through.merchant_id, settled_through.livemode, settled_through.currency)
           AND available_on > settled_on
           AND available_on <= (%(at)s AT TIME ZONE time_zone)::date)
+    LIMIT %(limit)s
 """
 
 # What a charge leaves in pending by its day: what was captured, less our fee, less refunds that
