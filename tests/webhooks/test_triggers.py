@@ -29,6 +29,7 @@ NOT_TRIGGERED = {
     "settlement.closed",
     "reserve.held",
     "reserve.released",
+    *(name for name in EVENT_TYPES if name.startswith("payout.")),
     "webhook_endpoint.test",
     "webhook_endpoint.warning",
     "webhook_endpoint.disabled",
