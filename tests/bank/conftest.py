@@ -1,4 +1,4 @@
-"""Fixtures of the bank suites: a deployment whose time obeys, with everything it says to the bank."""
+"""Fixtures of the bank suites: a deployment whose time obeys, and its exchange with the bank."""
 
 from __future__ import annotations
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Any
 
 import pytest
 import xmlschema
 from defusedxml import ElementTree  # type: ignore[import-untyped]  # publishes no types
 
 from functions.bank_accounts import delete
-from functions.payouts import cancel
+from functions.outbox import relay
+from functions.payouts import cancel, submit
 from ivy import simulated_bank_accounts as numbers
 from ivy.bank_files import reasons
 from tests.bank.exchange import EARNED, EXECUTED, RETURNED, Exchange
@@ -26,7 +26,8 @@ def test_a_payout_goes_out_as_an_ach_file_and_is_paid(exchange: Exchange) -> Non
     payout = exchange.pay(exchange.linked())
     assert exchange.submit() == {"finished": 0, "begun": 1, "promised": 1}
     ((key, content),) = exchange.files().items()
-    assert key.startswith("bank/out/test/bf_") and key.endswith(".ach")
+    assert key.startswith("bank/out/test/bf_")
+    assert key.endswith(".ach")
     assert complaints(content) == []
     (entry,) = [each for each in content.decode().splitlines() if each[0] == "6"]
     assert (entry[3:12], entry[12:29].strip(), int(entry[29:39])) == (
@@ -150,16 +151,12 @@ def test_a_canceled_payout_is_in_no_file(exchange: Exchange) -> None:
     assert exchange.till.balance()[1] == EARNED
 
 
-def test_a_lost_message_is_sent_again(exchange: Exchange, monkeypatch: Any) -> None:
+def test_a_lost_message_is_sent_again(exchange: Exchange) -> None:
     exchange.earn()
     payout = exchange.pay(exchange.linked())
-    from functions.payouts import submit  # noqa: PLC0415 - run without its messages
-
     exchange.here.run(submit.handler)
     assert len(exchange.tasks()) == 1  # and nobody works on it
     assert exchange.status(payout) == "pending"
-    from functions.outbox import relay  # noqa: PLC0415 - same
-
     exchange.here.platform.make_overdue()
     exchange.here.run(relay.handler)
     exchange.process()
