@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, SecretValue, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from infra.target import Target
 
 DEAD_LETTER_RETENTION = Duration.days(14)
+KEPT_VERSIONS = Duration.days(365)
 GENERATED_CHARACTERS = 64
 """About 380 bits of letters and digits: enough for a password, a pepper or a signing key."""
 
@@ -64,6 +66,7 @@ class DataStack(Stack):
             acquirer_table=self._acquirer_table(),
             webhook_table=self._table("webhook-secrets"),
             webhook_key=self._key("WebhookKey", "webhooks", "the secrets of webhook endpoints"),
+            documents=self._documents(),
             queues=queues,
             connectors={
                 connector.acquirer: function.physical_name(target.prefix)
@@ -91,6 +94,8 @@ class DataStack(Stack):
         for table in (shared.table, shared.acquirer_table, shared.webhook_table):
             self.export_value(table.table_arn)
             self.export_value(table.table_name)
+        self.export_value(shared.documents.bucket_arn)
+        self.export_value(shared.documents.bucket_name)
         self.export_value(shared.webhook_key.key_arn)
         if shared.key is not None:
             self.export_value(shared.key.key_arn)
@@ -177,6 +182,25 @@ class DataStack(Stack):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
+            removal_policy=self._kept,
+        )
+
+    def _documents(self) -> s3.Bucket:
+        """Make the bucket of files that come and go; what is replaced or removed stays for a year.
+
+        Its key is S3's own: what reads and writes here then needs rights to objects only, and the
+        prefixes in ``infra/needs.py`` are all of them.
+        """
+        return s3.Bucket(
+            self,
+            "Documents",
+            bucket_name=None if self._target.on_aws else f"{self._target.prefix}-documents",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=self._target.on_aws,
+            versioned=True,
+            lifecycle_rules=[s3.LifecycleRule(noncurrent_version_expiration=KEPT_VERSIONS)],
             removal_policy=self._kept,
         )
 

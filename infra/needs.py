@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from aws_cdk import aws_dynamodb as dynamodb
     from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_s3 as s3
     from aws_cdk import aws_secretsmanager as secretsmanager
     from aws_cdk import aws_sqs as sqs
 
@@ -47,6 +48,7 @@ class Shared:
         webhook_table: The secrets of webhook endpoints, encrypted with ``webhook_key``.
         webhook_key: Encrypts those and nothing else.
         queues: Queues by the name their consumer declares.
+        documents: Files that come and go.
         connectors: Functions that stand for an acquirer, by the acquirer's name.
         secrets: ``owner``, those of ``DATABASE_ROLES`` and ``access``; ``stripe`` if switched on.
         key: The key that encrypts the secrets, where there is one.
@@ -59,6 +61,7 @@ class Shared:
     webhook_key: kms.IKey
     queues: Mapping[str, sqs.IQueue]
     connectors: Mapping[str, str]
+    documents: s3.IBucket
     secrets: Mapping[str, secretsmanager.ISecret]
     key: kms.IKey | None = None
     database_host: str | None = None
@@ -227,6 +230,31 @@ def _webhook_secrets(shared: Shared, *, items: tuple[str, ...], crypt: str) -> G
     )
 
 
+def _documents(
+    shared: Shared, *, listed: tuple[str, ...] = (), objects: Mapping[str, tuple[str, ...]]
+) -> Grant:
+    """List some prefixes of the bucket, and do some things to the objects of others."""
+    arn = shared.documents.bucket_arn
+    statements = [
+        iam.PolicyStatement(
+            actions=[f"s3:{action}"], resources=[f"{arn}/{prefix}*" for prefix in prefixes]
+        )
+        for action, prefixes in objects.items()
+    ]
+    if listed:
+        statements.append(
+            iam.PolicyStatement(
+                actions=["s3:ListBucket"],
+                resources=[arn],
+                conditions={"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in listed]}},
+            )
+        )
+    return Grant(
+        statements=tuple(statements),
+        environment={"IVY_DOCUMENTS_BUCKET": shared.documents.bucket_name},
+    )
+
+
 def _stripe(shared: Shared) -> Grant:
     if "stripe" not in shared.secrets:
         raise NeedError(f"{Need.STRIPE} is needed, but switched off: --context stripe=true")
@@ -246,6 +274,25 @@ _GRANTS: Mapping[Need, Callable[[Shared], Grant]] = {
         _webhook_secrets, items=("GetItem", "PutItem", "DeleteItem"), crypt="kms:Encrypt"
     ),
     Need.WEBHOOK_SECRETS_READ: partial(_webhook_secrets, items=("GetItem",), crypt="kms:Decrypt"),
+    Need.BANK_OUT_WRITE: partial(_documents, objects={"PutObject": ("bank/out/",)}),
+    Need.BANK_IN_READ: partial(
+        _documents,
+        listed=("bank/in/",),
+        objects={
+            "GetObject": ("bank/in/",),
+            "DeleteObject": ("bank/in/",),
+            "PutObject": ("bank/archive/",),
+        },
+    ),
+    Need.SIMULATED_BANK: partial(
+        _documents,
+        listed=("bank/out/test/", "bank/simulated/"),
+        objects={
+            "GetObject": ("bank/out/test/", "bank/simulated/"),
+            "PutObject": ("bank/in/test/", "bank/simulated/"),
+            "DeleteObject": ("bank/simulated/",),
+        },
+    ),
     Need.STRIPE: _stripe,
     Need.REFERENCE: lambda _: Grant(layers=("reference",)),
 }

@@ -30,6 +30,16 @@ OVERDUE_SECONDS = 1
 WAITING_SECONDS = 60
 """Events are published within seconds; a minute later they are published by the schedule."""
 
+UNMATCHED_DAYS = 2
+"""A line of a statement that nobody has accounted for by then."""
+
+BANK = "bank-files"
+BANK_COUNTS = {
+    "bank-file-rejected": "BankFileRejected",
+    "bank-file-failed": "BankFileFailed",
+    "bank-answer-unmatched": "BankAnswerUnmatched",
+}
+
 QUEUE_AGE_SECONDS = 300
 SERVER_ERRORS_A_MINUTE = 5
 SLOW_MS = 3000
@@ -130,6 +140,14 @@ class WatchStack(Stack):
         """Alarm on what functions report about themselves; ``service`` is the function's noun."""
         self._alarm("stuck", _overdue(), OVERDUE_SECONDS, "stuck", minutes=3)
         self._alarm("events-waiting", _waiting(), WAITING_SECONDS, "events-waiting", minutes=3)
+        for name, metric in BANK_COUNTS.items():
+            self._alarm(name, _metric(METRICS_NAMESPACE, metric, {"service": "bank"}), 1, BANK)
+        unwritable = _metric(METRICS_NAMESPACE, "PayoutUnwritable", {"service": "payouts"})
+        self._alarm("payout-unwritable", unwritable, 1, BANK)
+        unmatched = _metric(
+            METRICS_NAMESPACE, "BankLineUnmatchedDays", {"service": "bank"}, "Maximum"
+        )
+        self._alarm("bank-line-unmatched", unmatched, UNMATCHED_DAYS, BANK, minutes=3)
         for noun in sorted({f.noun for f, route in declared(functions, Route) if route.idempotent}):
             failed = _metric(METRICS_NAMESPACE, "IdempotencyFrontFailed", {"service": noun})
             self._alarm(

@@ -97,6 +97,9 @@ class _Handler(BaseHTTPRequestHandler):
             _Handler.moved_on = threading.Event()
             self._reply(http.HTTPStatus.NO_CONTENT, {}, b"")
             return
+        if "X-Amz-Target" not in self.headers and not self.path.startswith(_FUNCTIONS):
+            self._objects(body)
+            return
         target, _, operation = self.headers.get("X-Amz-Target", _INVOKE).partition(".")
         fault = self.faults.get(operation)
         if fault == "hang":
@@ -119,6 +122,41 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             else:
                 self._reply(*answer)
+
+    def do_GET(self) -> None:
+        self._objects(b"")
+
+    def do_HEAD(self) -> None:
+        self._objects(b"")
+
+    def do_DELETE(self) -> None:
+        self._objects(b"")
+
+    def do_PUT(self) -> None:
+        self._objects(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+    def _objects(self, body: bytes) -> None:
+        """Pass a request for S3 on, which has a method and a path where the others have a target.
+
+        Its faults are named by the method: ``PUT``, ``GET``, ``DELETE``.
+        """
+        import requests  # noqa: PLC0415 - in the serving process only; moto answers it
+
+        fault = self.faults.get(self.command)
+        if fault == "fail":
+            self._refuse(500, "InternalError")
+            return
+        passed = {k: v for k, v in self.headers.items() if k.lower() != "host"}
+        url = f"https://s3.{REGION}.amazonaws.com{self.path}"
+        with self.one_at_a_time:
+            answer = requests.request(self.command, url, data=body, headers=passed, timeout=10)
+        self.send_response(answer.status_code)
+        for name, value in answer.headers.items():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.content)))
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else answer.content)
 
     def _do(self, target: str, body: bytes) -> tuple[int, dict[str, str], bytes] | None:
         return self._invoke(body) if target == "Lambda" else self._moto(target, body)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from tests.conftest import Store
 
 QUEUES = (
-    "charges", "refunds", "disputes", "settlements", "scheduled_payouts", "events", "webhooks",
+    "charges", "refunds", "disputes", "payouts", "settlements", "scheduled_payouts", "events",
+    "webhooks",
     "delivery_results",
 )  # fmt: skip
 WEBHOOK_SECRETS = "-webhook-secrets"
@@ -49,6 +50,8 @@ class Environment:
         self._make_table(self.name + ACQUIRER, "account", "mailbox")
         self._make_table(self.name + WEBHOOK_SECRETS)
         self.webhook_key = str(self.client("kms").create_key()["KeyMetadata"]["Arn"])
+        self.bucket = f"{self.name}-documents".replace("_", "-")
+        self.client("s3").create_bucket(Bucket=self.bucket)
         self.put_secret("stripe", {"test_key": "", "live_key": ""})
         self.put_secret("access", {"pepper": "pepper", "signing_key": "s" * 40})
         for role in ("ivy_app", "ivy_jobs", "ivy_settle", "ivy_owner"):
@@ -148,6 +151,7 @@ class Environment:
             "IVY_WEBHOOK_SECRETS_TABLE": self.name + WEBHOOK_SECRETS,
             "IVY_WEBHOOK_KEY": self.webhook_key,
         }
+        documents = {"IVY_DOCUMENTS_BUCKET": self.bucket}
         given = {
             Need.DATABASE: {"IVY_DATABASE_SECRET": self._secret_id("ivy_app")},
             Need.DATABASE_JOBS: {"IVY_DATABASE_SECRET": self._secret_id("ivy_jobs")},
@@ -157,6 +161,9 @@ class Environment:
             Need.IDEMPOTENCY_TABLE: {"IVY_IDEMPOTENCY_TABLE": self.name},
             Need.CONNECTORS: {"IVY_CONNECTORS": json.dumps({"simulated": self.name + CONNECTOR})},
             Need.ACQUIRER_TABLE: {"IVY_ACQUIRER_TABLE": self.name + ACQUIRER},
+            Need.BANK_OUT_WRITE: documents,
+            Need.BANK_IN_READ: documents,
+            Need.SIMULATED_BANK: documents,
             Need.STRIPE: {"IVY_STRIPE_SECRET": self._secret_id("stripe")},
             Need.WEBHOOK_SECRETS_WRITE: signing,
             Need.WEBHOOK_SECRETS_READ: signing,

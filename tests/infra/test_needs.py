@@ -15,6 +15,7 @@ EMPTY = Shared(
     webhook_key=None,  # type: ignore[arg-type] # same
     queues={},
     connectors={},
+    documents=None,  # type: ignore[arg-type] # same
     secrets={},
 )
 

@@ -28,6 +28,7 @@ EXPECTED = {
     Need.CHARGES_QUEUE: SEND,
     Need.REFUNDS_QUEUE: SEND,
     Need.DISPUTES_QUEUE: SEND,
+    Need.PAYOUTS_QUEUE: SEND,
     Need.SETTLEMENTS_QUEUE: SEND,
     Need.SCHEDULED_PAYOUTS_QUEUE: SEND,
     Need.EVENTS_QUEUE: SEND,
@@ -40,6 +41,9 @@ EXPECTED = {
     Need.WEBHOOK_SECRETS_READ: {"dynamodb:GetItem", "kms:Decrypt"},
     Need.CONNECTORS: {"lambda:InvokeFunction"},
     Need.ACQUIRER_TABLE: {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"},
+    Need.BANK_OUT_WRITE: {"s3:PutObject"},
+    Need.BANK_IN_READ: {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
+    Need.SIMULATED_BANK: {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
     Need.STRIPE: SECRET,
     Need.REFERENCE: set(),
 }

@@ -74,5 +74,8 @@ def test_own_metrics_are_ones_that_the_code_reports(aws: Assembly) -> None:
         for metric in metrics(alarm.properties)
         if metric["Namespace"] == "Ivy"
     }
-    assert alarmed == {"OutboxOverdue", "IdempotencyFrontFailed", "EventsWaiting"}
+    assert alarmed == {
+        *("OutboxOverdue", "IdempotencyFrontFailed", "EventsWaiting", "PayoutUnwritable"),
+        *("BankFileRejected", "BankFileFailed", "BankAnswerUnmatched", "BankLineUnmatchedDays"),
+    }
     assert alarmed <= reported

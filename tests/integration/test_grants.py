@@ -35,6 +35,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *inserting("iban", "bic", "last4", "fingerprint", "micro_deposits"),
             *updating("status", "version", "verification_attempts", "verified_at", "payable_from"),
         },
+        "bank_answers": updating("applied_at"),
         "charges": {
             *inserting("merchant_id", "livemode", "id", "amount", "created_at", "currency"),
             *inserting("capture", "method", "payment_method", "connector"),
@@ -98,6 +99,14 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
     "ivy_jobs": {
         "accounts": {"INSERT", "UPDATE"},
+        "bank_answers": {"INSERT"},
+        "bank_files": {"INSERT", *updating("status", "sent_at")},
+        "bank_lines": {"INSERT"},
+        "bank_receipts": {
+            "INSERT",
+            *updating("status", "name", "kind", "line", "reason", "unmatched", "answers"),
+            *updating("lines", "received_at"),
+        },
         "deliveries": {
             *inserting("merchant_id", "livemode", "id", "endpoint_id", "event_id", "sequence"),
             *inserting("created_at", "next_attempt_at"),

@@ -17,6 +17,11 @@ _TENANT_OF: dict[str, LiteralString] = {
     "api_keys": "merchant_id IS DISTINCT FROM current_merchant()",
     "attempts": _OF_ANOTHER,
     "bank_accounts": _OF_ANOTHER,
+    "bank_answers": _OF_ANOTHER,
+    "bank_files": (
+        "NOT EXISTS (SELECT FROM payouts WHERE bank_file = bank_files.id"
+        " AND (merchant_id, livemode) = (current_merchant(), current_livemode()))"
+    ),
     "charges": _OF_ANOTHER,
     "deliveries": _OF_ANOTHER,
     "delivery_attempts": _OF_ANOTHER,
@@ -43,8 +48,8 @@ _TENANT_OF: dict[str, LiteralString] = {
 """Each table that holds a tenant's rows, and which of them are somebody else's."""
 
 _NOBODYS = {
-    "bank_holidays", "chart", "currencies", "event_watermark", "fee_plans", "migrations",
-    "posting_kinds", "rollup", "transitions",
+    "bank_holidays", "bank_lines", "bank_originators", "bank_receipts", "chart", "currencies",
+    "event_watermark", "fee_plans", "migrations", "posting_kinds", "rollup", "transitions",
 }  # fmt: skip
 """Tables with nothing of a merchant's in them."""
 

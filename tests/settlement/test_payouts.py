@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from functions.balance_transactions import list as list_transactions
-from functions.payouts import approve, cancel, create, get, make, reject, schedule
+from functions.payouts import approve, cancel, create, get, make, reject, schedule, submit
 from functions.payouts import list as list_payouts
 from ivy import payout_outcomes, proof
 from ivy.database import Database, Tenant
@@ -176,7 +176,7 @@ def test_a_payout_can_be_canceled_until_it_is_on_its_way(till: Till) -> None:
     assert (gone.status, gone.json()["status"]) == (200, "canceled")
     assert till.post(cancel.handler, {}, id=first).code == "payout_not_cancelable"
     second = pay(till).json()["id"]
-    till.here.connection.execute("UPDATE payouts SET bank_file = uuidv7() WHERE status = 'pending'")
+    till.here.run(submit.handler)
     assert till.post(cancel.handler, {}, id=second).code == "payout_not_cancelable"
     assert [each["status"] for each in till.here.get(
         list_payouts.handler, till.account, {"status": "canceled"}

@@ -38,6 +38,9 @@ class Need(StrEnum):
     DISPUTES_QUEUE = "disputes_queue"
     """Send to the queue that ``functions/disputes/process.py`` consumes."""
 
+    PAYOUTS_QUEUE = "payouts_queue"
+    """Send to the queue that ``functions/payouts/process.py`` consumes."""
+
     SETTLEMENTS_QUEUE = "settlements_queue"
     """Send to the queue that ``functions/settlements/settle.py`` consumes."""
 
@@ -64,6 +67,15 @@ class Need(StrEnum):
 
     ACQUIRER_TABLE = "acquirer_table"
     """Keep the payments of the simulated acquirer: its own function, and nobody else."""
+
+    BANK_OUT_WRITE = "bank_out_write"
+    """Put files for banks; no right to read one back."""
+
+    BANK_IN_READ = "bank_in_read"
+    """Read what banks have put, and move it to the archive."""
+
+    SIMULATED_BANK = "simulated_bank"
+    """Be the bank of test mode: read its files, answer them, keep notes of its own."""
 
     STRIPE = "stripe"
     """Read the keys of Stripe and carry the layer with its package; off unless switched on."""

@@ -21,7 +21,7 @@ from ivy.aws import client
 from ivy.database import Tenant, Transaction
 from ivy.settings import settings
 
-Queue = Literal["charges", "refunds", "disputes"]
+Queue = Literal["charges", "refunds", "disputes", "payouts"]
 
 FIRST_RESEND = timedelta(seconds=30)
 """Work that is not done by then is sent again by the next run of the relay."""

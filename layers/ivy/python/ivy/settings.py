@@ -39,6 +39,7 @@ class Settings(BaseModel):
     charges_queue_url: str | None = None
     refunds_queue_url: str | None = None
     disputes_queue_url: str | None = None
+    payouts_queue_url: str | None = None
     settlements_queue_url: str | None = None
     scheduled_payouts_queue_url: str | None = None
     events_queue_url: str | None = None
@@ -49,6 +50,7 @@ class Settings(BaseModel):
     connectors: dict[str, str] | None = None
     connector_names: tuple[str, ...] = ("simulated",)
     acquirer_table: str | None = None
+    documents_bucket: str | None = None
     stripe_secret: str | None = None
     stripe_api_base: str | None = None
 

@@ -1,0 +1,357 @@
+"""Files from banks, taken in once: what they say of payouts, and of our accounts.
+
+A file is accepted whole or rejected whole. What one says of no payout of ours, or of another
+amount, is kept with its receipt for an operator and does nothing. Runs as ``ivy_jobs``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, LiteralString
+from uuid import UUID
+
+from ivy import bank_readings, faults, ids, outbox
+from ivy.bank_files import MAX_FILE_BYTES, BankFileError
+from ivy.bank_files.statements import Statement, StatementLine
+from ivy.bank_readings import Reading, Said
+from ivy.database import Transaction
+from ivy.outbox import Task
+
+_FILE = ids.Prefix("bf")
+_PAYOUT = ids.Prefix("po")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A file that a bank has put here, and what was read in it, or why nothing was."""
+
+    livemode: bool
+    name: str
+    size: int
+    sha256: str
+    reading: Reading | BankFileError
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a file; ``again`` when its content had been accepted before."""
+
+    id: UUID
+    status: Literal["accepted", "rejected"]
+    reason: str | None = None
+    unmatched: int = 0
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    id: UUID
+    status: Literal["accepted", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Payout:
+    """A payout that a bank may speak of."""
+
+    merchant_id: int
+    id: UUID
+    amount: int
+    currency: str
+
+
+@dataclass(slots=True)
+class _Effects:
+    """What an accepted file comes to."""
+
+    livemode: bool
+    answers: list[tuple[_Payout, Said]] = field(default_factory=list)
+    lines: list[dict[str, object]] = field(default_factory=list)
+    unmatched: list[dict[str, object]] = field(default_factory=list)
+
+    def missed(self, said: Said, reason: str) -> None:
+        reference = said.end_to_end_id or said.file_id or str(said.trace)
+        self.unmatched.append({"line": said.line, "reference": reference, "reason": reason})
+
+
+def received(*, livemode: bool, name: str, content: bytes) -> Received:
+    """Read a file, outside of any transaction."""
+    reading: Reading | BankFileError
+    try:
+        reading = bank_readings.read(content)
+    except BankFileError as error:
+        reading = error
+    return Received(livemode, name, len(content), hashlib.sha256(content).hexdigest(), reading)
+
+
+def too_long(*, livemode: bool, name: str, size: int, etag: str) -> Received:
+    """Return a file that is not read at all, known by its name and what its store says of it."""
+    error = BankFileError(None, f"longer than {MAX_FILE_BYTES} bytes")
+    known_by = hashlib.sha256(f"{name} {size} {etag}".encode()).hexdigest()
+    return Received(livemode, name, size, known_by, error)
+
+
+def record(tx: Transaction, file: Received, at: datetime) -> Receipt:
+    """Write down a file and what it says; the same content a second time changes nothing.
+
+    One that was rejected may be put again, and is looked at again.
+    """
+    known = tx.row(_Known, _KNOWN, livemode=file.livemode, sha256=file.sha256)
+    if known is not None and known.status == "accepted":
+        return Receipt(known.id, known.status, again=True)
+    receipt_id = known.id if known else ids.new(at)
+    try:
+        if isinstance(file.reading, BankFileError):
+            raise file.reading
+        effects = _effects(tx, file, file.reading)
+    except BankFileError as error:
+        _write(tx, file, receipt_id, at, "rejected", error=error)
+        return Receipt(receipt_id, "rejected", error.reason)
+    _write(tx, file, receipt_id, at, "accepted", effects=effects)
+    for payout, said in effects.answers:
+        tx.run(
+            _ANSWER,
+            id=ids.new(at),
+            receipt=receipt_id,
+            at=at,
+            livemode=file.livemode,
+            **_answer(payout, said),
+        )
+    for line in effects.lines:
+        tx.run(_LINE, id=ids.new(at), receipt=receipt_id, at=at, livemode=file.livemode, **line)
+    faults.point("bank.receive.before_commit")
+    return Receipt(receipt_id, "accepted", unmatched=len(effects.unmatched))
+
+
+def answered(tx: Transaction) -> list[Task]:
+    """Promise to carry out what banks have said of payouts that they have.
+
+    One that was not noted as sent yet, or has something else under way, is left for the next time.
+    Send what is returned after the commit.
+    """
+    return outbox.owe_each(tx, "payouts", "answer", _OPEN)
+
+
+def oldest_unmatched_days(tx: Transaction) -> float:
+    """Return for how long a line of a statement has been nobody's; 0 when none is."""
+    found: float = tx.value(_OLDEST_UNMATCHED)
+    return found
+
+
+def _effects(tx: Transaction, file: Received, reading: Reading) -> _Effects:
+    """Return what a file comes to.
+
+    Raises:
+        BankFileError: It has a statement of an account that is not ours, or one that contradicts
+            what was stated before.
+    """
+    effects = _Effects(file.livemode)
+    for said in reading.said:
+        _match(tx, effects, said)
+    for statement in reading.statements:
+        _state(tx, effects, reading.kind, statement)
+    return effects
+
+
+def _match(tx: Transaction, effects: _Effects, said: Said) -> list[_Payout]:
+    """Find the payouts that something is said of: one, or all of a file."""
+    found = _payouts(tx, effects, said)
+    if not found:
+        effects.missed(said, "no payout of ours")
+    agreeing = [each for each in found if said.amount_minor in (None, each.amount)]
+    effects.answers += [(each, said) for each in agreeing]
+    if len(agreeing) < len(found):
+        effects.missed(said, "another amount than the payout's")
+    return agreeing
+
+
+def _payouts(tx: Transaction, effects: _Effects, said: Said) -> list[_Payout]:
+    livemode = effects.livemode
+    if said.trace is not None:
+        return tx.rows(_Payout, _BY_TRACE, livemode=livemode, trace=said.trace)
+    file_id = _id(_FILE, said.file_id)
+    if said.file_id is not None and file_id is None:
+        return []
+    if said.end_to_end_id is None:
+        return tx.rows(_Payout, _BY_FILE, livemode=livemode, file=file_id)
+    payout_id = _id(_PAYOUT, said.end_to_end_id)
+    return tx.rows(_Payout, _BY_ID, livemode=livemode, id=payout_id, file=file_id)
+
+
+def _id(prefix: ids.Prefix, text: str | None) -> UUID | None:
+    """Return the id behind a reference, which may be anybody's."""
+    try:
+        return prefix.read(text)
+    except ValueError:
+        return None
+
+
+def _state(
+    tx: Transaction, effects: _Effects, kind: bank_readings.Kind, statement: Statement
+) -> None:
+    """Take a statement in, unless it was before."""
+    named = {"livemode": effects.livemode, "account": statement.account}
+    if not tx.value(_OURS, **named, currency=statement.currency):
+        raise BankFileError(statement.line or None, "a statement of an account that is not ours")
+    before = tx.value(_STATED, **named, statement_id=statement.statement_id)
+    if before is not None:
+        if before != [each.amount_minor for each in statement.lines]:
+            raise BankFileError(statement.line or None, "contradicts what was stated before")
+        return
+    for ordinal, line in enumerate(statement.lines, start=1):
+        effects.lines.append(
+            _whose(tx, effects, kind, line)
+            | {
+                "amount": line.amount_minor,
+                "booked_on": line.booked_on,
+                "ordinal": ordinal,
+                "currency": statement.currency,
+                "account": statement.account,
+                "statement_id": statement.statement_id,
+                "reference": line.bank_reference,
+                "end_to_end_id": line.end_to_end_id,
+                "description": line.description,
+            }
+        )
+
+
+def _whose(
+    tx: Transaction, effects: _Effects, kind: bank_readings.Kind, line: StatementLine
+) -> dict[str, object]:
+    """Return the payout that a line is about, by its reference and its amount; hear what it says.
+
+    A reference of somebody else's is no mistake: others pay into the account too.
+    """
+    found: list[_Payout] = []
+    if _id(_PAYOUT, line.end_to_end_id) is not None:
+        said = bank_readings.said_by(kind, line)
+        if said is not None:
+            found = _match(tx, effects, said)
+        else:
+            named = Said("came_back", end_to_end_id=line.end_to_end_id)
+            found = _payouts(tx, effects, named)
+    for payout in found:
+        if payout.amount == abs(line.amount_minor):
+            return {"payout": payout.id, "merchant": payout.merchant_id}
+    return {"payout": None, "merchant": None}
+
+
+def _write(
+    tx: Transaction,
+    file: Received,
+    receipt_id: UUID,
+    at: datetime,
+    status: Literal["accepted", "rejected"],
+    *,
+    effects: _Effects | None = None,
+    error: BankFileError | None = None,
+) -> None:
+    effects = effects or _Effects(file.livemode)
+    tx.run(
+        _RECEIPT,
+        id=receipt_id,
+        livemode=file.livemode,
+        name=file.name,
+        size=file.size,
+        sha256=file.sha256,
+        status=status,
+        kind=file.reading.kind if isinstance(file.reading, Reading) else None,
+        line=error.line if error else None,
+        reason=error.reason if error else None,
+        unmatched=json.dumps(effects.unmatched),
+        answers=len(effects.answers),
+        lines=len(effects.lines),
+        at=at,
+    )
+
+
+def _answer(payout: _Payout, said: Said) -> dict[str, object]:
+    return {
+        "merchant": payout.merchant_id,
+        "payout": payout.id,
+        "line": said.line,
+        "outcome": said.outcome,
+        "code": said.code,
+        "failure_code": said.failure_code,
+    }
+
+
+_KNOWN = """
+    SELECT id, status FROM bank_receipts
+    WHERE (livemode, sha256) = (%(livemode)s, %(sha256)s) FOR UPDATE
+"""
+
+# Of two runs that take the same file in at once, the second fails here and finds it next time.
+_RECEIPT = """
+    INSERT INTO bank_receipts (id, livemode, name, size, sha256, status, kind, line, reason,
+                               unmatched, answers, lines, received_at)
+    VALUES (%(id)s, %(livemode)s, %(name)s, %(size)s, %(sha256)s, %(status)s, %(kind)s, %(line)s,
+            %(reason)s, %(unmatched)s, %(answers)s, %(lines)s, %(at)s)
+    ON CONFLICT (id) DO UPDATE
+    SET (status, name, kind, line, reason, unmatched, answers, lines, received_at)
+      = (excluded.status, excluded.name, excluded.kind, excluded.line, excluded.reason,
+         excluded.unmatched, excluded.answers, excluded.lines, excluded.received_at)
+"""
+
+_ANSWER = """
+    INSERT INTO bank_answers (merchant_id, livemode, id, payout_id, receipt_id, created_at, line,
+                              outcome, code, failure_code)
+    VALUES (%(merchant)s, %(livemode)s, %(id)s, %(payout)s, %(receipt)s, %(at)s, %(line)s,
+            %(outcome)s, %(code)s, %(failure_code)s)
+    ON CONFLICT ON CONSTRAINT said_once DO NOTHING
+"""
+
+_LINE = """
+    INSERT INTO bank_lines (id, livemode, receipt_id, payout_id, merchant_id, amount, created_at,
+                            booked_on, ordinal, currency, account, statement_id, bank_reference,
+                            end_to_end_id, description)
+    VALUES (%(id)s, %(livemode)s, %(receipt)s, %(payout)s, %(merchant)s, %(amount)s, %(at)s,
+            %(booked_on)s, %(ordinal)s, %(currency)s, %(account)s, %(statement_id)s, %(reference)s,
+            %(end_to_end_id)s, %(description)s)
+"""
+
+_PAYOUTS: LiteralString = """
+    SELECT merchant_id, payouts.id, amount, currency FROM payouts
+    WHERE livemode = %(livemode)s AND bank_file IS NOT NULL
+"""
+
+# A trace has seven digits in a file: the newest payout that has them in their place.
+_BY_TRACE: LiteralString = (
+    _PAYOUTS
+    + """
+      AND currency = 'USD'
+      AND trace IN (SELECT generate_series(%(trace)s::bigint, max(trace), 9999999) FROM payouts)
+    ORDER BY trace DESC LIMIT 1
+    """
+)
+
+_BY_ID: LiteralString = (
+    _PAYOUTS + " AND id = %(id)s AND (%(file)s::uuid IS NULL OR bank_file = %(file)s)"
+)
+
+_BY_FILE: LiteralString = _PAYOUTS + " AND bank_file = %(file)s"
+
+_OURS = """
+    SELECT true FROM bank_originators
+    WHERE (livemode, currency) = (%(livemode)s, %(currency)s)
+      AND coalesce(iban, account_number) = %(account)s
+"""
+
+_STATED = """
+    SELECT array_agg(amount ORDER BY ordinal) FROM bank_lines
+    WHERE (livemode, account, statement_id) = (%(livemode)s, %(account)s, %(statement_id)s)
+"""
+
+_OPEN: LiteralString = """
+    SELECT DISTINCT merchant_id, livemode, payout_id AS id
+    FROM bank_answers JOIN payouts USING (merchant_id, livemode)
+    WHERE payouts.id = payout_id AND applied_at IS NULL AND payouts.status <> 'pending'
+      AND NOT EXISTS (SELECT FROM outbox WHERE subject = payout_id)
+"""
+
+_OLDEST_UNMATCHED = """
+    SELECT coalesce(extract(epoch FROM now() - min(created_at)) / 86400, 0)::double precision
+    FROM bank_lines WHERE payout_id IS NULL
+"""

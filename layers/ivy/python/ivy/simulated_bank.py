@@ -1,0 +1,190 @@
+"""A bank for tests: takes the files of payouts in test mode, and answers as banks do.
+
+A file in EUR or GBP is reported on at once: what the numbers of ``simulated_bank_accounts`` refuse
+is rejected, the rest is being settled. On the day of execution a statement shows each debit. Two
+business days later comes what those numbers return: by a file of returns in the United States, by a
+statement elsewhere.
+
+It has no database. Everything that it will say of a file follows from the file, so whoever dies on
+the way says it again with the same bytes, which has no effect. What is not due yet lies beside the
+note that the file was taken. An account of this bank holds exactly what each file takes from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
+from uuid import UUID
+
+from ivy import calendars, documents, faults, ids
+from ivy import simulated_bank_accounts as numbers
+from ivy.bank_files import bai2, camt053, nacha_returns, pain002
+from ivy.bank_files.nacha_returns import ReturnedEntry, ReturnFile
+from ivy.bank_files.statements import Statement, StatementLine
+from ivy.simulated_bank_orders import Order, Orders, read
+
+OUT, IN = "bank/out/test/", "bank/in/test/"
+TAKEN, DUE = "bank/simulated/taken/", "bank/simulated/due/"
+
+RETURN_DAYS = 2
+"""Business days from the debit to what comes back."""
+
+LOOKS_BACK = timedelta(days=7)
+"""Files that are older are not looked at any more."""
+
+MAX_TAKEN = 50
+MAX_GIVEN = 200
+"""Of one run; more wait for the next."""
+
+_REJECTED_AT_ONCE = frozenset({"AC01", "AC04"})
+"""What a bank of the SEPA sees before it pays; the rest comes back after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A file that the bank will put, and from which day on."""
+
+    on: date
+    name: str
+    content: bytes
+
+
+def work(now: datetime) -> dict[str, int]:
+    """Take what has come, then give what is due; the time is the bank's only clock."""
+    return {"taken": _take(now), "given": _give(now)}
+
+
+def _take(now: datetime) -> int:
+    """Read new files and put down everything that will be said of them."""
+    after = ids.Prefix("bf").write(ids.first_at(now - LOOKS_BACK))
+    taken = {each.name for each in documents.every(TAKEN, after=TAKEN + after)}
+    listed = documents.every(OUT, after=OUT + after)
+    new = list(islice((each for each in listed if each.name not in taken), MAX_TAKEN))
+    for each in new:
+        for said in answers(read(each.name, documents.read(each.key))):
+            documents.put(f"{DUE}{said.on}/{said.name}", said.content)
+        faults.point("bank.simulated.after_due")
+        documents.put(TAKEN + each.name, b"")
+    return len(new)
+
+
+def _give(now: datetime) -> int:
+    """Put what is due where files from banks are looked for."""
+    given = 0
+    for each in documents.found(DUE, limit=MAX_GIVEN):
+        day = each.key.removeprefix(DUE).partition("/")[0]
+        if day > now.date().isoformat():
+            break  # in the order of days
+        documents.put(IN + each.name, documents.read(each.key))
+        faults.point("bank.simulated.after_given")
+        documents.remove(each.key)
+        given += 1
+    return given
+
+
+def answers(orders: Orders) -> Iterator[Said]:
+    """Yield everything that the bank says of a file, now and later."""
+    codes = {each: numbers.return_code(each.number) for each in orders.orders}
+    if orders.rail == "iso20022":
+        yield _report(orders, codes)
+        codes = {each: code for each, code in codes.items() if code not in _REJECTED_AT_ONCE}
+    if not codes:
+        return
+    day = orders.execute_on
+    yield _statement(orders, "debits", day, [_line(each, -1, day) for each in codes])
+    back = [(each, code) for each, code in codes.items() if code is not None]
+    if not back:
+        return
+    day = calendars.business_day_after(day, RETURN_DAYS, frozenset())
+    if orders.rail == "ach":
+        yield _returns(orders, day, back)
+    yield _statement(
+        orders, "returns", day, [_line(each, 1, day, f"RETURN {code}") for each, code in back]
+    )
+
+
+def _line(order: Order, sign: int, day: date, description: str = "PAYOUT") -> StatementLine:
+    return StatementLine(
+        amount_minor=sign * order.amount_minor,
+        booked_on=day,
+        bank_reference=f"SIM{order.trace}" if order.trace else "SIM",
+        end_to_end_id=order.end_to_end_id,
+        description=description,
+    )
+
+
+def _statement(orders: Orders, what: str, day: date, lines: list[StatementLine]) -> Said:
+    """State one day of the account: what left leaves nothing, what came back is all there is."""
+    total_minor = sum(each.amount_minor for each in lines)
+    number = UUID(hex=orders.file_id.partition("_")[2]).int % 10**15
+    first = what == "debits"
+    statement = Statement(
+        account=orders.account,
+        currency=orders.currency,
+        statement_id=f"{what[0].upper()}-{number}",
+        on=day,
+        opening_minor=-total_minor if first else 0,
+        closing_minor=0 if first else total_minor,
+        lines=tuple(lines),
+    )
+    created_at = datetime.combine(day, time(18), UTC)
+    if orders.rail == "ach":
+        content = bai2.write(
+            [statement],
+            sender="SIMULATED",
+            receiver="IVY",
+            created_at=created_at,
+            number=number * 2 + first,
+        )
+        return Said(day, f"{orders.file_id}.{what}.bai2", content)
+    message_id = f"{statement.statement_id}-{day:%y%m%d}"
+    content = camt053.write([statement], message_id=message_id, created_at=created_at)
+    return Said(day, f"{orders.file_id}.{what}.camt053.xml", content)
+
+
+def _report(orders: Orders, codes: dict[Order, str | None]) -> Said:
+    """Say at once which transfers are rejected, and that the others are on their way."""
+    refused = {each: code for each, code in codes.items() if code in _REJECTED_AT_ONCE}
+    report = pain002.Report(
+        message_id=f"R-{orders.file_id.partition('_')[2]}",
+        created_at=orders.created_at,
+        original_message_id=orders.file_id,
+        status="PART" if refused else "ACSP",
+        transfers=tuple(
+            pain002.Transfer(
+                each.end_to_end_id, "RJCT" if each in refused else "ACSP", refused.get(each)
+            )
+            for each in codes
+        ),
+        original_count=len(codes),
+    )
+    name = f"{orders.file_id}.report.pain002.xml"
+    return Said(orders.created_at.date(), name, pain002.write(report))
+
+
+def _returns(orders: Orders, day: date, back: list[tuple[Order, str]]) -> Said:
+    """Return ACH entries, each with its reason."""
+    file = ReturnFile(
+        destination=orders.account_bank,
+        origin=orders.account_bank,
+        created_at=datetime.combine(day, time(6), UTC),
+        returned_on=day,
+        modifier="A",
+        entries=tuple(
+            ReturnedEntry(
+                code=code,
+                original_trace=f"{orders.account_bank[:8]}{each.trace:07d}",
+                amount_minor=each.amount_minor,
+                account_number=each.number,
+                receiver_bank=each.bank[:8],
+                name=each.name,
+                company_id=orders.company_id,
+                kind="savings" if each.savings else "checking",
+            )
+            for each, code in back
+        ),
+    )
+    name = f"{orders.file_id}.returns.ach"
+    return Said(day, name, nacha_returns.write(file, company_name="IVY"))

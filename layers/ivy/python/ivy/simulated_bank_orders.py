@@ -1,0 +1,115 @@
+"""What a file of payouts asks a bank to do, as the simulated bank reads it.
+
+No more is read than is answered, and nothing is checked: these files are written next door.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import pairwise
+from typing import Literal
+
+from ivy.bank_files.iso_values import read_date, read_decimal, read_instant
+from ivy.bank_files.text import our_reference
+from ivy.bank_files.xml_messages import Node
+from ivy.bank_files.xml_messages import read as read_message
+
+PAIN_001 = "pain.001.001.09"
+
+ACH_ACCOUNT = "900000000001"
+"""Which account of Ivy's an ACH file is taken from: the bank knows it by the company's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One transfer; ``number`` is the receiver's account number or IBAN."""
+
+    end_to_end_id: str
+    amount_minor: int
+    number: str
+    name: str
+    trace: int = 0
+    bank: str = ""
+    savings: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """One file."""
+
+    rail: Literal["ach", "iso20022"]
+    file_id: str
+    created_at: datetime
+    execute_on: date
+    currency: str
+    account: str
+    orders: tuple[Order, ...]
+    account_bank: str = ""
+    company_id: str = ""
+
+
+def read(name: str, content: bytes) -> Orders:
+    """Return what a file asks for; its name is the whole id that its header has no room for."""
+    file_id = name.partition(".")[0]
+    if content.startswith(b"<"):
+        return _pain_001(file_id, content)
+    return _nacha(file_id, content.decode("ascii").splitlines())
+
+
+def _nacha(file_id: str, records: list[str]) -> Orders:
+    header, batch = records[0], next(each for each in records if each[0] == "5")
+    orders = [
+        Order(
+            end_to_end_id=addenda[3:83].split()[0],
+            amount_minor=int(entry[29:39]),
+            number=entry[12:29].strip(),
+            name=entry[54:76].strip(),
+            trace=int(entry[87:94]),
+            bank=entry[3:12],
+            savings=entry[1] == "3",
+        )
+        for entry, addenda in pairwise(records)
+        if entry[0] == "6"
+    ]
+    return Orders(
+        rail="ach",
+        file_id=file_id,
+        created_at=datetime.strptime(f"20{header[23:33]}+0000", "%Y%m%d%H%M%z"),
+        execute_on=_day(batch[69:75]),
+        currency="USD",
+        account=ACH_ACCOUNT,
+        orders=tuple(orders),
+        account_bank=header[3:13].strip(),
+        company_id=batch[40:50].strip(),
+    )
+
+
+def _day(text: str) -> date:
+    return date.fromisoformat(f"20{text[:2]}-{text[2:4]}-{text[4:]}")
+
+
+def _pain_001(file_id: str, content: bytes) -> Orders:
+    message = read_message(content, PAIN_001)
+    created, payment = message.one("GrpHdr", "CreDtTm"), message.one("PmtInf")
+    transfers = list(payment.all("CdtTrfTxInf"))
+    day = payment.one("ReqdExctnDt", "Dt")
+    return Orders(
+        rail="iso20022",
+        file_id=file_id,
+        created_at=read_instant(created.text, created.line),
+        execute_on=read_date(day.text, day.line),
+        currency=transfers[0].one("Amt", "InstdAmt").attributes["Ccy"],
+        account=payment.value("DbtrAcct", "Id", "IBAN"),
+        orders=tuple(map(_transfer, transfers)),
+    )
+
+
+def _transfer(node: Node) -> Order:
+    amount = node.one("Amt", "InstdAmt")
+    return Order(
+        end_to_end_id=our_reference(node.value("PmtId", "EndToEndId")),
+        amount_minor=read_decimal(amount.text, amount.attributes["Ccy"], amount.line),
+        number=node.value("CdtrAcct", "Id", "IBAN"),
+        name=node.value("Cdtr", "Nm"),
+    )
