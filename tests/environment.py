@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from tests.conftest import Store
 
 QUEUES = (
-    "charges", "refunds", "disputes", "settlements", "events", "webhooks", "delivery_results",
+    "charges", "refunds", "disputes", "clock", "settlements", "events", "webhooks",
+    "delivery_results",
 )  # fmt: skip
 WEBHOOK_SECRETS = "-webhook-secrets"
 

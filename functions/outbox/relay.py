@@ -7,7 +7,7 @@ from ivy.database import Database
 from ivy.needs import Need
 from ivy.serve import job
 
-QUEUES = (Need.CHARGES_QUEUE, Need.REFUNDS_QUEUE, Need.DISPUTES_QUEUE)
+QUEUES = (Need.CHARGES_QUEUE, Need.REFUNDS_QUEUE, Need.DISPUTES_QUEUE, Need.CLOCK_QUEUE)
 
 
 @job("rate(1 minute)", uses=(Need.DATABASE_JOBS, *QUEUES))

@@ -46,6 +46,7 @@ _MACHINES: dict[str, LiteralString] = {
         pending_verification deleted deleted
         verified deleted deleted | verification_failed deleted deleted
     """,
+    "test_clock": "- advancing advancing | ready advancing advancing | advancing ready ready",
 }
 
 
@@ -104,7 +105,10 @@ def i7_each_change_has_one_event(connection: Connection) -> list[str]:
             UNION ALL
             SELECT merchant_id, livemode, id, version, status, jsonb_build_object(
                        'status', status, 'last4', last4, 'fingerprint', fingerprint
-                   ) FROM bank_accounts)
+                   ) FROM bank_accounts
+            UNION ALL
+            SELECT merchant_id, livemode, id, version, status, jsonb_build_object('status', status)
+            FROM test_clocks)
         SELECT 'object', objects.id, status, objects.version, count(events.id), max(events.version)
         FROM objects LEFT JOIN events ON object_id = objects.id
             AND (events.merchant_id, events.livemode) = (objects.merchant_id, objects.livemode)

@@ -29,6 +29,7 @@ _TENANT_OF: dict[str, LiteralString] = {
     "merchants": "id IS DISTINCT FROM current_merchant()",
     "outbox": _OF_ANOTHER,
     "refunds": _OF_ANOTHER,
+    "test_clocks": _OF_ANOTHER,
     "users": (
         "NOT EXISTS (SELECT FROM members WHERE user_id = users.id"
         " AND merchant_id = current_merchant())"

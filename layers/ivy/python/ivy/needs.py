@@ -38,6 +38,9 @@ class Need(StrEnum):
     DISPUTES_QUEUE = "disputes_queue"
     """Send to the queue that ``functions/disputes/process.py`` consumes."""
 
+    CLOCK_QUEUE = "clock_queue"
+    """Send to the queue that ``functions/test_clock/step.py`` consumes."""
+
     SETTLEMENTS_QUEUE = "settlements_queue"
     """Send to the queue that ``functions/settlements/settle.py`` consumes."""
 

@@ -40,6 +40,7 @@ class Settings(BaseModel):
     refunds_queue_url: str | None = None
     disputes_queue_url: str | None = None
     settlements_queue_url: str | None = None
+    clock_queue_url: str | None = None
     events_queue_url: str | None = None
     webhooks_queue_url: str | None = None
     delivery_results_queue_url: str | None = None

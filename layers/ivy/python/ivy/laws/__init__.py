@@ -47,5 +47,8 @@ OBJECTS: LiteralString = """
         SELECT 'rsv', 'reserve', merchant_id, livemode, id, version, status FROM reserves
         UNION ALL
         SELECT 'ba', 'bank_account', merchant_id, livemode, id, version, status
-        FROM bank_accounts)"""
+        FROM bank_accounts
+        UNION ALL
+        SELECT 'clk', 'test_clock', merchant_id, livemode, id, version, status
+        FROM test_clocks)"""
 """Everything with a state machine, and its state in the machine's terms."""
