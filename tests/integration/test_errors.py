@@ -24,6 +24,7 @@ from functions.webhooks import create as create_endpoint
 from functions.webhooks import test as test_endpoint
 from functions.webhooks import update as update_endpoint
 from infra import responses
+from functions.test_clock import advance
 from ivy import bank_accounts, errors, ids, webhooks
 from ivy.bank_accounts import BankAccount
 from ivy.database import Tenant, Transaction
@@ -277,6 +278,13 @@ def paid_to(world: World, account: str) -> Reply:
     return world.platform.request(handler, bearer=world.account.secret_key, id=account)
 
 
+def advanced_twice(world: World) -> Reply:
+    """In an account of its own: the clock does not arrive."""
+    account = world.platform.open_account("tomorrow@example.com")
+    assert world.platform.post(advance.handler, account, {"days": 1}).status == 202
+    return world.platform.post(advance.handler, account, {"days": 1})
+
+
 def of_the_gateway(kind: str) -> Callable[[World], Reply]:
     """An answer that the gateway gives without asking us, filled in as it would."""
 
@@ -329,6 +337,7 @@ REACHED: dict[str, Callable[[World], Reply]] = {
     ),
     "bank_account_unverified": lambda world: paid_to(world, added(world)),
     "bank_account_cooling_off": lambda world: paid_to(world, added(world, RIGHT)),
+    "clock_advancing": advanced_twice,
     "body_too_large": lambda world: world.charge({"x": "y" * 256 * 1024}),
     "media_type_unsupported": lambda world: world.charge(**{"Content-Type": "text/plain"}),
     "request_invalid": lambda world: world.charge({}),
@@ -342,6 +351,8 @@ REACHED: dict[str, Callable[[World], Reply]] = {
     "micro_deposit_mismatch": lambda world: world.post(
         verify_account.handler, id=added(world), amounts=WRONG
     ),
+    "clock_not_forward": lambda world: world.post(advance.handler, to="2026-01-01T00:00:00Z"),
+    "clock_too_far": lambda world: world.post(advance.handler, to="2099-01-01T00:00:00Z"),
     "idempotency_key_reused": twice_different,
     "rate_limited": of_the_gateway("THROTTLED"),
     "internal_error": broken,

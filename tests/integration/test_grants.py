@@ -68,12 +68,21 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "merchants": inserting(
             *("id", "public_id", "name", "country", "default_currency", "time_zone", "created_at")
         ),
-        "outbox": {"INSERT", "DELETE", *updating("action", "sends", "next_send_at", "expected_at")},
+        "outbox": {
+            "INSERT",
+            "DELETE",
+            *updating("action", "sends", "next_send_at", "expected_at", "due_at"),
+        },
         "refunds": {
             *inserting("merchant_id", "livemode", "id", "charge_id", "amount", "currency"),
             *inserting("created_at", "pending_reason", "reason", "ledger_transaction", "metadata"),
             *updating("status", "version", "pending_reason", "fee_returned"),
             *updating("ledger_transaction", "failure_code", "reference"),
+        },
+        "test_clocks": {
+            *inserting("merchant_id", "livemode", "id", "created_at", "target", "moved_at"),
+            *updating("ahead", "target", "status", "version", "moved_at", "held_until"),
+            *updating("passed_over"),
         },
         "webhook_endpoints": {
             *inserting("merchant_id", "livemode", "id", "created_at", "url", "description"),
@@ -97,6 +106,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "idempotency_keys": {"DELETE"},
         "outbox": {"INSERT", *updating("next_send_at", "sends")},
         "rollup": updating("watermark"),
+        "test_clocks": updating("looked_at"),
     },
     "ivy_read": {},
 }

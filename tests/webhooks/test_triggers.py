@@ -26,6 +26,8 @@ NOT_TRIGGERED = {
     "bank_account.verified",
     "bank_account.verification_failed",
     "bank_account.deleted",
+    "test_clock.advancing",
+    "test_clock.ready",
     "webhook_endpoint.test",
     "webhook_endpoint.warning",
     "webhook_endpoint.disabled",

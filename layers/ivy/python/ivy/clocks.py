@@ -261,8 +261,8 @@ _BEGAN = "SELECT created_at FROM merchants"
 
 _INSERT: LiteralString = (
     """
-    INSERT INTO test_clocks (merchant_id, id, created_at, target, moved_at)
-    SELECT %(merchant_id)s, %(id)s, created_at, %(target)s, %(real)s FROM merchants
+    INSERT INTO test_clocks (merchant_id, livemode, id, created_at, target, moved_at)
+    SELECT %(merchant_id)s, false, %(id)s, created_at, %(target)s, %(real)s FROM merchants
     ON CONFLICT DO NOTHING
     RETURNING """
     + _COLUMNS

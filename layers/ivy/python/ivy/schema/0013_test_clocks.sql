@@ -53,7 +53,7 @@ CREATE POLICY every ON test_clocks TO ivy_jobs USING (true);
 CREATE POLICY reading ON test_clocks FOR SELECT TO ivy_read, ivy_settle USING (true);
 GRANT SELECT ON test_clocks TO ivy_app, ivy_jobs, ivy_read, ivy_settle;
 -- not ahead: every clock begins with the real time
-GRANT INSERT (merchant_id, id, created_at, target, moved_at) ON test_clocks TO ivy_app;
+GRANT INSERT (merchant_id, livemode, id, created_at, target, moved_at) ON test_clocks TO ivy_app;
 GRANT UPDATE (ahead, target, status, version, moved_at, held_until, passed_over)
     ON test_clocks TO ivy_app;
 GRANT UPDATE (looked_at) ON test_clocks TO ivy_jobs;
