@@ -17,6 +17,7 @@ from tests.simulation.sandbox import Sandbox, sandbox
 def here(cloud: Cloud, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     for wait in ("TURN_SECONDS", "POLL_SECONDS", "ASK_SECONDS"):
         monkeypatch.setattr(clock_run, wait, 0)
+    monkeypatch.setattr(clock_run, "PATIENCE_TURNS", 30)  # a turn is one look at what is due
     with sandbox(cloud, store, monkeypatch) as made:
         yield made
 

@@ -20,11 +20,11 @@ from functions.disputes import accept, evidence
 from functions.disputes import list as list_disputes
 from functions.events import trigger
 from functions.refunds import create as refund
+from functions.test_clock import advance
 from functions.webhooks import create as create_endpoint
 from functions.webhooks import test as test_endpoint
 from functions.webhooks import update as update_endpoint
 from infra import responses
-from functions.test_clock import advance
 from ivy import bank_accounts, errors, ids, webhooks
 from ivy.bank_accounts import BankAccount
 from ivy.database import Tenant, Transaction

@@ -80,8 +80,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *updating("ledger_transaction", "failure_code", "reference"),
         },
         "test_clocks": {
-            *inserting("merchant_id", "livemode", "id", "created_at", "target", "moved_at"),
-            *updating("ahead", "target", "status", "version", "moved_at", "held_until"),
+            *inserting("merchant_id", "livemode", "id", "created_at", "target"),
+            *updating("ahead", "target", "status", "version", "turns", "held_until"),
             *updating("passed_over"),
         },
         "webhook_endpoints": {

@@ -137,8 +137,8 @@ def fill(root: psycopg.Connection[Any], tenant: Tenant) -> None:
     )
     if not tenant.livemode:
         root.execute(
-            "INSERT INTO test_clocks (merchant_id, livemode, id, created_at, target, moved_at)"
-            " VALUES (%(m)s, %(live)s, %(c)s, now(), now(), now())",
+            "INSERT INTO test_clocks (merchant_id, livemode, id, created_at, target)"
+            " VALUES (%(m)s, %(live)s, %(c)s, now(), now())",
             row,
         )
     number = tenant.merchant_id * 10_000_000 + 840_0_210 + tenant.livemode * 1_000
@@ -279,8 +279,8 @@ INSERTS = {
     " currency, account_holder_name, iban, last4, fingerprint, micro_deposits) VALUES (%(m)s,"
     " %(live)s, gen_random_uuid(), now(), 'DE', 'EUR', 'Ada', 'DE89370400440532013000', '3000',"
     " repeat('1', 64), '{32,45}')",
-    "test_clocks": "INSERT INTO test_clocks (merchant_id, livemode, id, created_at, target,"
-    " moved_at) VALUES (%(m)s, %(live)s, gen_random_uuid(), now(), now(), now())"
+    "test_clocks": "INSERT INTO test_clocks (merchant_id, livemode, id, created_at, target)"
+    " VALUES (%(m)s, %(live)s, gen_random_uuid(), now(), now())"
     " ON CONFLICT DO NOTHING",
     "accounts": "INSERT INTO accounts (number) VALUES"
     " (%(m)s::bigint * 10000000 + 9780220 + 1000 * %(live)s::boolean::integer)",

@@ -22,7 +22,6 @@ from ivy import (
     dispute_outcomes,
     events,
     faults,
-    ids,
     notices,
     observe,
     operations,
@@ -45,8 +44,10 @@ POLL_SECONDS = 0.1
 ASK_SECONDS = 2.0
 """How long to wait for what was begun, before it is begun once more."""
 
-PATIENCE = timedelta(seconds=60)
-"""How long a clock waits for what should be done at a moment. Real time would not wait at all."""
+PATIENCE_TURNS = 8
+"""Invocations, so a minute, that wait at one moment for what is due. Real time would not wait.
+
+Counted, not measured: while nobody moves a clock because somebody died, nothing is passed over."""
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -243,7 +244,7 @@ def _step(database: Database, tenant: Tenant, target: datetime) -> Source | Lite
             return True
         found = _moments(tx, tenant, clock, notice)
         due = next((each for each in SOURCES if _is_due(found.get(each.name), clock.now)), None)
-        if due is not None and ids.now() - clock.moved_at <= PATIENCE:
+        if due is not None and clock.turns < PATIENCE_TURNS:
             return due
         if due is not None:
             observe.line("clock.passed_over", source=due.name, clock=clock.id.hex)

@@ -79,7 +79,11 @@ class Clock(Object):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A clock as it is kept: ``ahead`` of the real time, and ``moved_at`` a real time."""
+    """A clock as it is kept: ``ahead`` of the real time.
+
+    ``turns`` counts invocations that waited in vain at this moment, and what was due by
+    ``passed_over`` is not waited for any more.
+    """
 
     id: UUID
     created_at: datetime
@@ -87,7 +91,7 @@ class Position:
     target: datetime | None
     status: Status
     version: int
-    moved_at: datetime
+    turns: int
     passed_over: datetime | None
 
     @property
@@ -153,12 +157,11 @@ def advance(tx: Transaction, caller: Caller, wanted: Advance) -> Clock:
             merchant_id=tenant.merchant_id,
             id=caller.merchant,
             target=target,
-            real=ids.now(),
         )
         if advancing is None:  # somebody else was first, in this moment
             raise errors.ClockAdvancing(retry_after_seconds=1)
     else:
-        advancing = tx.row(Position, _ADVANCE, target=target, real=ids.now())
+        advancing = tx.row(Position, _ADVANCE, target=target)
         assert advancing is not None  # noqa: S101 - it is locked
     change = states.transition(
         "test_clock", before.status if before else states.BEGIN, advancing.status
@@ -194,7 +197,7 @@ def hold(tx: Transaction) -> bool:
 
 def hand_on(tx: Transaction, task: outbox.Task) -> None:
     """Let go of a clock whose advance another invocation is to go on with."""
-    tx.run("UPDATE test_clocks SET held_until = NULL" + _OWN)
+    tx.run("UPDATE test_clocks SET held_until = NULL, turns = turns + 1" + _OWN)
     outbox.look_again(tx, task, outbox.FIRST_RESEND)
     tx.after_commit.append(task)
 
@@ -226,9 +229,8 @@ def pass_over(tx: Transaction, clock: Position) -> None:
 
 def _set(tx: Transaction, clock: Position, to: datetime) -> None:
     tx.run(
-        "UPDATE test_clocks SET ahead = %(ahead)s, moved_at = %(real)s" + _OWN,
+        "UPDATE test_clocks SET ahead = %(ahead)s, turns = 0" + _OWN,
         ahead=max(to - ids.now(), clock.ahead),
-        real=ids.now(),
     )
 
 
@@ -253,7 +255,7 @@ def moved(tx: Transaction) -> list[outbox.Task]:
 
 _OWN = " WHERE (merchant_id, livemode) = (current_merchant(), current_livemode())"
 
-_COLUMNS: LiteralString = "id, created_at, ahead, target, status, version, moved_at, passed_over"
+_COLUMNS: LiteralString = "id, created_at, ahead, target, status, version, turns, passed_over"
 
 _SELECT: LiteralString = "SELECT " + _COLUMNS + " FROM test_clocks" + _OWN
 
@@ -261,8 +263,8 @@ _BEGAN = "SELECT created_at FROM merchants"
 
 _INSERT: LiteralString = (
     """
-    INSERT INTO test_clocks (merchant_id, livemode, id, created_at, target, moved_at)
-    SELECT %(merchant_id)s, false, %(id)s, created_at, %(target)s, %(real)s FROM merchants
+    INSERT INTO test_clocks (merchant_id, livemode, id, created_at, target)
+    SELECT %(merchant_id)s, false, %(id)s, created_at, %(target)s FROM merchants
     ON CONFLICT DO NOTHING
     RETURNING """
     + _COLUMNS
@@ -271,7 +273,7 @@ _INSERT: LiteralString = (
 _ADVANCE: LiteralString = (
     """
     UPDATE test_clocks
-    SET status = 'advancing', version = version + 1, target = %(target)s, moved_at = %(real)s,
+    SET status = 'advancing', version = version + 1, target = %(target)s, turns = 0,
         held_until = NULL, passed_over = NULL
     """
     + _OWN

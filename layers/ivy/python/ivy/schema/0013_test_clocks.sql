@@ -9,8 +9,8 @@ CREATE TABLE test_clocks (
     target         timestamptz,
     status         text        NOT NULL DEFAULT 'advancing' CHECK (status IN ('advancing', 'ready')),
     version        integer     NOT NULL DEFAULT 1,
-    -- how its advance is getting on, in real time
-    moved_at       timestamptz NOT NULL,
+    -- how its advance is getting on
+    turns          integer     NOT NULL DEFAULT 0 CHECK (turns >= 0),
     held_until     timestamptz,
     looked_at      timestamptz,
     passed_over    timestamptz,
@@ -19,8 +19,11 @@ CREATE TABLE test_clocks (
     CONSTRAINT advancing_means_whereto CHECK ((status = 'advancing') = (target IS NOT NULL))
 );
 COMMENT ON COLUMN test_clocks.ahead IS 'The merchant''s present is the real time and this.';
-COMMENT ON COLUMN test_clocks.held_until IS 'Somebody is moving it; nobody else does before.';
-COMMENT ON COLUMN test_clocks.looked_at IS 'When it was last looked for what had come due meanwhile.';
+COMMENT ON COLUMN test_clocks.turns IS 'Invocations that waited in vain since it last moved.';
+COMMENT ON COLUMN test_clocks.held_until IS
+    'In real time: somebody is moving it, and nobody else does before.';
+COMMENT ON COLUMN test_clocks.looked_at IS
+    'In real time: when it was last looked for what had come due meanwhile.';
 COMMENT ON COLUMN test_clocks.passed_over IS
     'On the clock: what was due by then was waited for in vain, and is not waited for again.';
 CREATE INDEX test_clocks_moved ON test_clocks (looked_at NULLS FIRST) WHERE ahead > '0';
@@ -53,8 +56,8 @@ CREATE POLICY every ON test_clocks TO ivy_jobs USING (true);
 CREATE POLICY reading ON test_clocks FOR SELECT TO ivy_read, ivy_settle USING (true);
 GRANT SELECT ON test_clocks TO ivy_app, ivy_jobs, ivy_read, ivy_settle;
 -- not ahead: every clock begins with the real time
-GRANT INSERT (merchant_id, livemode, id, created_at, target, moved_at) ON test_clocks TO ivy_app;
-GRANT UPDATE (ahead, target, status, version, moved_at, held_until, passed_over)
+GRANT INSERT (merchant_id, livemode, id, created_at, target) ON test_clocks TO ivy_app;
+GRANT UPDATE (ahead, target, status, version, turns, held_until, passed_over)
     ON test_clocks TO ivy_app;
 GRANT UPDATE (looked_at) ON test_clocks TO ivy_jobs;
 
