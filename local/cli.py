@@ -184,6 +184,31 @@ def trigger(
         print("\n".join(lines))  # noqa: T201 - a command's answer
 
 
+clock = typer.Typer(help="Show the demo merchant's test clock, or move it forward.")
+app.add_typer(clock, name="clock", invoke_without_command=True)
+
+
+@clock.callback(invoke_without_command=True)
+def show_clock(context: typer.Context) -> None:
+    """Show what time it is in the demo merchant's test mode, or move that time forward."""
+    from local import clock as clocks  # noqa: PLC0415 - each command loads what it needs
+
+    if context.invoked_subcommand is None:
+        with _explained():
+            print(clocks.show(_home()))  # noqa: T201 - a command's answer
+
+
+@clock.command()
+def advance(
+    how_far: Annotated[str, typer.Argument(help="3d, 12h, or a time: 2026-12-01T00:00:00Z.")],
+) -> None:
+    """Let time pass, wait until everything has happened that it brings, and count it."""
+    from local import clock as clocks  # noqa: PLC0415 - each command loads what it needs
+
+    with _explained():
+        print("\n".join(clocks.advance(_home(), how_far)))  # noqa: T201 - a command's answer
+
+
 @app.command()
 def redrive(
     queue: Annotated[

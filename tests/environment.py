@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from tests.conftest import Store
 
 QUEUES = (
-    "charges", "refunds", "disputes", "payouts", "settlements", "scheduled_payouts", "events",
-    "webhooks",
+    "charges", "refunds", "disputes", "payouts", "clock", "settlements", "scheduled_payouts",
+    "events", "webhooks",
     "delivery_results",
 )  # fmt: skip
 WEBHOOK_SECRETS = "-webhook-secrets"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ivy import charge_outcomes, outbox
+from ivy import charge_outcomes, ids, outbox
 from ivy.database import Database
 from ivy.needs import Need
 from ivy.serve import job
@@ -12,5 +12,5 @@ from ivy.serve import job
 def handler(database: Database) -> dict[str, Any]:
     """Promise to void each of them; the consumer does it, one by one."""
     with database.transaction() as tx:
-        tasks = charge_outcomes.expire(tx)
+        tasks = charge_outcomes.expire(tx, ids.now())
     return {"expired": len(tasks), "sent": outbox.send(tasks)}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ivy import dispute_outcomes, outbox
+from ivy import dispute_outcomes, ids, outbox
 from ivy.database import Database
 from ivy.needs import Need
 from ivy.serve import job
@@ -12,5 +12,5 @@ from ivy.serve import job
 def handler(database: Database) -> dict[str, Any]:
     """Promise to close each of them; the consumer does it, one by one."""
     with database.transaction() as tx:
-        tasks = dispute_outcomes.lapse(tx)
+        tasks = dispute_outcomes.lapse(tx, ids.now())
     return {"lapsed": len(tasks), "sent": outbox.send(tasks)}

@@ -1,6 +1,6 @@
 """GET /v1/ledger/proof."""
 
-from ivy import ids, proof
+from ivy import proof
 from ivy.callers import Caller, Scope
 from ivy.database import Database
 from ivy.needs import Need
@@ -16,4 +16,4 @@ def handler(database: Database, caller: Caller) -> LedgerProof:
     caller's own entries; what is true only of all merchants together is proved by the operator.
     """
     with database.transaction(caller.tenant, snapshot=True) as tx:
-        return proof.prove(tx, livemode=caller.tenant.livemode, at=ids.now())
+        return proof.prove(tx, livemode=caller.tenant.livemode, at=tx.now())

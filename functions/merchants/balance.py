@@ -1,6 +1,6 @@
 """GET /v1/merchant/balance."""
 
-from ivy import balances, ids
+from ivy import balances
 from ivy.balances import Balance
 from ivy.callers import Caller, Scope
 from ivy.database import Transaction
@@ -14,4 +14,4 @@ def handler(tx: Transaction, caller: Caller) -> Balance:
 
     Exact at the moment of the request: every charge that has succeeded is in it.
     """
-    return balances.balance(tx, caller.tenant, ids.now())
+    return balances.balance(tx, caller.tenant, tx.now())

@@ -7,7 +7,10 @@ from ivy.database import Database
 from ivy.needs import Need
 from ivy.serve import job
 
-QUEUES = (Need.CHARGES_QUEUE, Need.REFUNDS_QUEUE, Need.DISPUTES_QUEUE, Need.PAYOUTS_QUEUE)
+QUEUES = (
+    Need.CHARGES_QUEUE, Need.REFUNDS_QUEUE, Need.DISPUTES_QUEUE, Need.PAYOUTS_QUEUE,
+    Need.CLOCK_QUEUE,
+)  # fmt: skip
 
 
 @job("rate(1 minute)", uses=(Need.DATABASE_JOBS, *QUEUES))

@@ -23,7 +23,8 @@ def handler(database: Database, caller: Caller, new: NewEndpoint) -> CreatedEndp
     [Standard Webhooks](https://www.standardwebhooks.com) say. The `secret` that verifies them is
     shown in this answer and never again; rotate it if it is lost.
     """
-    made = webhooks.propose(caller, new)
+    with database.transaction(caller.tenant) as tx:
+        made = webhooks.propose(tx, caller, new)
     secret = webhook_secrets.create(made.id)  # first: an endpoint without one could verify nothing
     added = False
     try:

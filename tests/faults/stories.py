@@ -30,14 +30,18 @@ from functions.payouts import list as list_payouts
 from functions.refunds import create as create_refund
 from functions.refunds import get as get_refund
 from functions.settlements import list as list_settlements
+from functions.settlements import settle
+from functions.test_clock import advance, step
+from functions.test_clock import get as get_clock
 from functions.webhooks import delete as delete_endpoint
-from ivy import ids, payout_outcomes
+from ivy import clock_run, clocks, ids, payout_outcomes
 from ivy.database import Database, Tenant
 from tests.faults.world import CHARGE, World
 from tests.webhook_target import WebhookTarget
 from tests.webhooks.shop import Shop
 
 Story = Callable[[World, str], None]
+MAX_ROUNDS = 50
 
 
 def payment(world: World, key: str) -> None:
@@ -235,8 +239,38 @@ def _at_the_bank(world: World, payout: str, what: str, more: list[Any]) -> str:
     return str(done.status)
 
 
+def clock(world: World, key: str) -> None:
+    """Ten days pass by the other merchant's clock: a charge settles, an authorisation expires."""
+    platform, account = world.platform, world.accounts[1]
+    settled = len(platform.read(list_settlements.handler, account)["data"])
+    turn_seconds, clock_run.TURN_SECONDS = clock_run.TURN_SECONDS, 0.0
+    try:
+        held = world.pay(f"{key} held", CHARGE | {"capture": False}, account).json()["id"]
+        world.pay(key, CHARGE | {"payment_method": "tok_dispute"}, account)
+        world.drain()
+        asked = world.ask(advance.handler, account, {"days": 10})
+        assert asked.status == advance.handler.status or asked.code == "clock_advancing"
+        for _ in range(MAX_ROUNDS):
+            while world.deliver(step.handler, settle.handler):
+                pass
+            world.sweep()
+            if platform.read(get_clock.handler, account)["status"] == "ready":
+                break
+            if not platform.messages("clock"):  # lost with whoever died: the relay finds it
+                platform.pass_time(seconds=clocks.HOLD.total_seconds() + 1)
+                platform.make_overdue()
+                world.relay()
+    finally:
+        clock_run.TURN_SECONDS = turn_seconds
+    assert platform.read(get_clock.handler, account)["status"] == "ready"
+    assert platform.read(get_charge.handler, account, id=held)["status"] == "expired"
+    assert len(platform.read(list_settlements.handler, account)["data"]) > settled
+    world.drain()
+
+
 _BY_POINT: dict[str, Story] = {
     "payout": payouts,
+    "clock": clock,
     "publish": webhooks,
     "deliver": webhooks,
     "webhook": webhooks,

@@ -148,11 +148,19 @@ class World:
             self.platform.pass_in_progress_window()
         raise AssertionError(f"no answer to {key} in {MAX_TRIES} tries: {reply}")
 
+    def ask(self, route: Route, who: Account, body: dict[str, Any]) -> Reply:
+        """Send a request that has no key, until it is answered by somebody who lives."""
+        for _ in range(MAX_TRIES):
+            answer = self.invoke(self.request("", body, who, route))
+            if answer is not None:
+                return Reply(**answer | {"body": answer["body"].encode()})
+        raise AssertionError(f"no answer to {route.name} in {MAX_TRIES} tries")
+
     # -- the platform
 
-    def deliver(self) -> int:
+    def deliver(self, *more: Consumer) -> int:
         """Deliver one batch of each queue; a consumer that dies gets it again."""
-        return sum([self._deliver(consumer) for consumer in (*CONSUMERS, *PUBLISHERS)])
+        return sum([self._deliver(consumer) for consumer in (*CONSUMERS, *PUBLISHERS, *more)])
 
     def _deliver(self, consumer: Consumer) -> int:
         return self.platform.deliver(

@@ -23,6 +23,7 @@ from functions.payouts import approve, reject
 from functions.payouts import cancel as cancel_payout
 from functions.payouts import create as create_payout
 from functions.refunds import create as refund
+from functions.test_clock import advance
 from functions.webhooks import create as create_endpoint
 from functions.webhooks import test as test_endpoint
 from functions.webhooks import update as update_endpoint
@@ -318,6 +319,13 @@ def canceled_twice(world: World) -> Reply:
     return world.post(cancel_payout.handler, id=payout)
 
 
+def advanced_twice(world: World) -> Reply:
+    """In an account of its own: the clock does not arrive."""
+    account = world.platform.open_account("tomorrow@example.com")
+    assert world.platform.post(advance.handler, account, {"days": 1}).status == 202
+    return world.platform.post(advance.handler, account, {"days": 1})
+
+
 def of_the_gateway(kind: str) -> Callable[[World], Reply]:
     """An answer that the gateway gives without asking us, filled in as it would."""
 
@@ -375,6 +383,7 @@ REACHED: dict[str, Callable[[World], Reply]] = {
     "self_approval": lambda world: by_the_person(world, approve.handler, id=to_be_approved(world)),
     "payout_not_approvable": approved_twice,
     "payout_not_cancelable": canceled_twice,
+    "clock_advancing": advanced_twice,
     "body_too_large": lambda world: world.charge({"x": "y" * 256 * 1024}),
     "media_type_unsupported": lambda world: world.charge(**{"Content-Type": "text/plain"}),
     "request_invalid": lambda world: world.charge({}),
@@ -388,6 +397,8 @@ REACHED: dict[str, Callable[[World], Reply]] = {
     "micro_deposit_mismatch": lambda world: world.post(
         verify_account.handler, id=added(world), amounts=WRONG
     ),
+    "clock_not_forward": lambda world: world.post(advance.handler, to="2026-01-01T00:00:00Z"),
+    "clock_too_far": lambda world: world.post(advance.handler, to="2099-01-01T00:00:00Z"),
     "idempotency_key_reused": twice_different,
     "rate_limited": of_the_gateway("THROTTLED"),
     "internal_error": broken,

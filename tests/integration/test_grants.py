@@ -70,7 +70,11 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "merchants": inserting(
             *("id", "public_id", "name", "country", "default_currency", "time_zone", "created_at")
         ),
-        "outbox": {"INSERT", "DELETE", *updating("action", "sends", "next_send_at", "expected_at")},
+        "outbox": {
+            "INSERT",
+            "DELETE",
+            *updating("action", "sends", "next_send_at", "expected_at", "due_at"),
+        },
         "payout_items": {"INSERT"},
         "payouts": {
             *inserting("merchant_id", "livemode", "id", "bank_account_id", "amount", "fee"),
@@ -88,6 +92,11 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *updating("ledger_transaction", "failure_code", "reference"),
         },
         "settled_through": {"INSERT"},
+        "test_clocks": {
+            *inserting("merchant_id", "livemode", "id", "created_at", "target"),
+            *updating("ahead", "target", "status", "version", "turns", "held_until"),
+            *updating("passed_over"),
+        },
         "webhook_endpoints": {
             *inserting("merchant_id", "livemode", "id", "created_at", "url", "description"),
             *inserting("events", "ordered", "api_version"),
@@ -119,6 +128,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "outbox": {"INSERT", *updating("next_send_at", "sends")},
         "payouts": updating("bank_file"),
         "rollup": updating("watermark"),
+        "test_clocks": updating("looked_at"),
     },
     "ivy_settle": {
         "events": inserting(

@@ -58,6 +58,7 @@ def test_no_way_is_listed_twice_and_every_event_and_posting_belongs_to_one() -> 
     ways = [(each.kind, each.before, each.after) for each in TRANSITIONS]
     assert len(set(ways)) == len(ways)
     announced = {*get_args(events.MoneyEventType), *get_args(events.BankAccountEventType)}
+    announced |= {*get_args(events.ClockEventType)}
     assert {each.event for each in TRANSITIONS} == announced
     assert {each.posting for each in TRANSITIONS} == {None, *PostingKind}
 

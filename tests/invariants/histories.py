@@ -55,6 +55,7 @@ _MACHINES: dict[str, LiteralString] = {
         pending_verification deleted deleted
         verified deleted deleted | verification_failed deleted deleted
     """,
+    "test_clock": "- advancing advancing | ready advancing advancing | advancing ready ready",
 }
 
 
@@ -134,7 +135,10 @@ def i7_each_change_has_one_event(connection: Connection) -> list[str]:
                        'failure_code', failure_code,
                        'bank_account', 'ba_' || replace(bank_account_id::text, '-', ''),
                        'ledger_transaction', 'ltx_' || replace(ledger_transaction::text, '-', '')
-                   ) FROM payouts)
+                   ) FROM payouts
+            UNION ALL
+            SELECT merchant_id, livemode, id, version, status, jsonb_build_object('status', status)
+            FROM test_clocks)
         SELECT 'object', objects.id, status, objects.version, count(events.id), max(events.version)
         FROM objects LEFT JOIN events ON object_id = objects.id
             AND (events.merchant_id, events.livemode) = (objects.merchant_id, objects.livemode)

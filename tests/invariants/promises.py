@@ -23,11 +23,15 @@ def i14_the_undecided_is_promised(connection: Connection) -> list[str]:
             UNION ALL
             SELECT 'disputes', id, status, CASE status
                 WHEN 'needs_response' THEN '{lapse}' WHEN 'under_review' THEN '{contest}'
-                WHEN 'lost' THEN '{concede}' ELSE '{}' END::text[] FROM disputes)
+                WHEN 'lost' THEN '{concede}' ELSE '{}' END::text[] FROM disputes
+            UNION ALL
+            SELECT 'clock', id, status,
+                CASE status WHEN 'advancing' THEN '{advance}' ELSE '{}' END::text[]
+            FROM test_clocks)
         SELECT coalesce(open.queue, outbox.queue), coalesce(open.id, subject), state, action
         FROM open FULL JOIN outbox ON subject = open.id AND outbox.queue = open.queue
         WHERE open.id IS NULL
-           OR CASE WHEN action IS NULL THEN state IN ('pending', 'requires_action')
+           OR CASE WHEN action IS NULL THEN state IN ('pending', 'requires_action', 'advancing')
                    ELSE action <> ALL (actions) END
         """,
     )

@@ -39,6 +39,7 @@ _TENANT_OF: dict[str, LiteralString] = {
     "reserves": _OF_ANOTHER,
     "settled_through": _OF_ANOTHER,
     "settlements": _OF_ANOTHER,
+    "test_clocks": _OF_ANOTHER,
     "users": (
         "NOT EXISTS (SELECT FROM members WHERE user_id = users.id"
         " AND merchant_id = current_merchant())"

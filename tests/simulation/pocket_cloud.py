@@ -148,6 +148,7 @@ class _Tables(_Client):
             item
             for item in self._table(given).values()
             if item.get(name, {}).get("S") == values[f":{name}"]
+            and "due" in item
             and item["due"]["S"] <= values[":at"]
         ]
         due.sort(key=lambda item: item["due"]["S"])

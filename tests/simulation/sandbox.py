@@ -324,7 +324,7 @@ _RESET = """
     SET session_replication_role = replica;
     TRUNCATE charges, refunds, disputes, attempts, events, event_numbers, outbox, journal,
         idempotency_keys;
-    TRUNCATE settlements, reserves, settled_through;
+    TRUNCATE settlements, reserves, settled_through, test_clocks;
     UPDATE accounts SET balance = 0;
     DELETE FROM fee_plans WHERE code LIKE 'plan%' AND version > 1;
     SET session_replication_role = origin;

@@ -30,6 +30,8 @@ NOT_TRIGGERED = {
     "reserve.held",
     "reserve.released",
     *(name for name in EVENT_TYPES if name.startswith("payout.")),
+    "test_clock.advancing",
+    "test_clock.ready",
     "webhook_endpoint.test",
     "webhook_endpoint.warning",
     "webhook_endpoint.disabled",

@@ -100,5 +100,6 @@ def test_money_moves_only_under_a_key() -> None:
         *("/v1/webhooks", "/v1/webhooks/{id}/rotate_secret", "/v1/webhooks/{id}/test"),
         *("/v1/webhooks/{id}/replay", "/v1/deliveries/{id}/resend"),
         "/v1/bank_accounts/{id}/verify",  # moves nothing, and each attempt counts
+        "/v1/test/clock/advance",  # a second one is refused while the first is under way
         "/v1/test/events/trigger",  # test money only, and each time something new
     }

@@ -180,7 +180,7 @@ def add(tx: Transaction, caller: Caller, new: NewBankAccount) -> BankAccount:
     tenant = caller.tenant
     if tenant.livemode and not tx.value("SELECT live_open FROM merchants"):
         raise errors.LiveModeLocked
-    at = ids.now()
+    at = tx.now()
     account = BankAccount(
         id=ids.new(at),
         livemode=tenant.livemode,
@@ -242,7 +242,7 @@ def verify(tx: Transaction, caller: Caller, account_id: UUID, sent: Deposits) ->
         raise errors.BankAccountAlreadyVerified
     if account.status == "verification_failed":
         raise errors.BankAccountVerificationFailed
-    at = ids.now()
+    at = tx.now()
     if tx.value(_MATCHES, id=account.id, amounts=sorted(sent.amounts)):
         cools_off = tx.value("SELECT cools_off FROM bank_accounts WHERE id = %(id)s", id=account.id)
         return _change(
@@ -286,7 +286,7 @@ def delete(tx: Transaction, caller: Caller, account_id: UUID) -> BankAccount:
         CredentialInvalid, ResourceMissing.
     """
     api_keys.check_standing(tx, caller)
-    return _change(tx, caller.tenant, lock(tx, account_id), ids.now(), status="deleted")
+    return _change(tx, caller.tenant, lock(tx, account_id), tx.now(), status="deleted")
 
 
 def payable(

@@ -131,7 +131,7 @@ def answered(tx: Transaction) -> list[Task]:
     One that was not noted as sent yet, or has something else under way, is left for the next time.
     Send what is returned after the commit.
     """
-    return outbox.owe_each(tx, "payouts", "answer", _OPEN)
+    return outbox.owe_each(tx, "payouts", "answer", _OPEN, ids.now())
 
 
 def oldest_unmatched_days(tx: Transaction) -> float:

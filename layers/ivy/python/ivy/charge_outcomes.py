@@ -82,7 +82,7 @@ def begin(tx: Transaction, task: outbox.Task) -> Started | None:
     if charge.status not in ("pending", "requires_action", "authorized"):
         outbox.settle(tx, task)
         return None
-    at = ids.now()
+    at = tx.now()
     attempt = operations.note(
         tx,
         task.tenant,
@@ -125,7 +125,7 @@ def conclude(tx: Transaction, task: outbox.Task, started: Started, answer: Answe
     faults.point("charge.conclude.after_claim")
     charge = charges.get(tx, task.subject)
     operations.answered(tx, task.tenant, charge.id, started.attempt, answer)
-    at = ids.now()
+    at = tx.now()
     outcome = answer.outcome
     changed: Charge | None
     if isinstance(outcome, Approved):
@@ -316,16 +316,16 @@ def _wait(
         tx.run(_REFERENCE, id=charge.id, reference=outcome.reference)
         outbox.postpone(tx, task, outcome.until)
         return None
-    outbox.postpone(tx, task, at + ACTION_CHECK)
+    outbox.look_again(tx, task, ACTION_CHECK, until=outcome.until)
     if charge.status == "requires_action":
         return None
     changed = _changed(charge, status="requires_action", next_action=NextAction(url=outcome.url))
     return _save(tx, task.tenant, charge, changed, at=at, reference=outcome.reference)
 
 
-def expire(tx: Transaction) -> list[outbox.Task]:
-    """Promise to void every authorisation whose time is over; runs as ``ivy_jobs``."""
-    return outbox.owe_each(tx, "charges", "expire", _EXPIRED)
+def expire(tx: Transaction, at: datetime) -> list[outbox.Task]:
+    """Promise to void every authorisation whose time is over at ``at``; of all as ``ivy_jobs``."""
+    return outbox.owe_each(tx, "charges", "expire", _EXPIRED, at)
 
 
 def returned(tx: Transaction, tenant: Tenant, charge: Charge, code: str, at: datetime) -> Charge:
@@ -446,7 +446,7 @@ _WORK = """
 
 _EXPIRED = """
     SELECT merchant_id, livemode, id FROM charges
-    WHERE status = 'authorized' AND capture_before <= now()
+    WHERE status = 'authorized' AND capture_before <= %(at)s
       AND NOT EXISTS (SELECT FROM outbox WHERE subject = charges.id)
     ORDER BY capture_before
 """

@@ -230,7 +230,7 @@ def propose(tx: Transaction, caller: Caller, new: NewCharge) -> Charge:
     if tenant.livemode and not tx.value("SELECT live_open FROM merchants"):
         raise errors.LiveModeLocked
     _check(tenant, new)
-    at = ids.now()
+    at = tx.now()
     return Charge(
         id=ids.new(at),
         livemode=tenant.livemode,
@@ -289,7 +289,7 @@ def capture(tx: Transaction, tenant: Tenant, charge_id: UUID, wanted: Capture) -
         raise errors.AmountExceedsAuthorized(
             f"{charge.amount} minor units of {charge.currency} were authorised.", param="amount"
         )
-    outbox.request(tx, tenant, "charges", charge.id, "capture", at=ids.now(), amount_minor=amount)
+    outbox.request(tx, tenant, "charges", charge.id, "capture", at=tx.now(), amount_minor=amount)
     faults.point("charge.capture.before_commit")
     return charge
 
@@ -304,7 +304,7 @@ def cancel(tx: Transaction, tenant: Tenant, charge_id: UUID) -> Charge:
     """
     charge = lock(tx, charge_id)
     if charge.status == "authorized":
-        outbox.request(tx, tenant, "charges", charge.id, "void", at=ids.now())
+        outbox.request(tx, tenant, "charges", charge.id, "void", at=tx.now())
     elif charge.status == "requires_action":
         outbox.replace(tx, tenant, "charges", charge.id, before="authorize", action="void")
     else:

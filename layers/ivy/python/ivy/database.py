@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, LiteralString, TypeVar
 
@@ -18,7 +19,7 @@ from psycopg import IsolationLevel
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import class_row, tuple_row
 
-from ivy import vault
+from ivy import ids, vault
 from ivy.settings import settings
 
 Row = TypeVar("Row")
@@ -42,6 +43,8 @@ class Transaction:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
+        self._clock: psycopg.Cursor[Any] | None = None
+        self._ahead = timedelta()
         self.after_commit: list[Any] = []
         """Messages to send once the transaction is durable; whoever opened it does so."""
         self.to_publish = False
@@ -59,6 +62,27 @@ class Transaction:
             merchant=str(tenant.merchant_id),
             livemode=str(tenant.livemode).lower(),
         )
+        self._clock, self._ahead = None, timedelta()
+        if not tenant.livemode:  # asked now and read when wanted: it costs no round trip
+            self._clock = self._connection.execute(_AHEAD, {"merchant_id": tenant.merchant_id})
+
+    def ahead(self) -> timedelta:
+        """Return how far the tenant's test clock is ahead of the real time; nothing in live mode.
+
+        As it was when the tenant was chosen.
+        """
+        if self._clock is not None:
+            found = self._clock.fetchone()
+            self._clock, self._ahead = None, found[0] if found else timedelta()
+        return self._ahead
+
+    def now(self) -> datetime:
+        """Return the tenant's present, cut to the millisecond: the time of all that it does.
+
+        ``ids.now`` is the real time, for what has nothing to do with a merchant's business: when
+        a credential expires, when work is sent again, what is logged and signed.
+        """
+        return ids.now() + self.ahead()
 
     def run(self, statement: LiteralString, **values: Any) -> None:
         """Send a statement whose answer is not needed; an error surfaces at the next read."""
@@ -142,6 +166,9 @@ class Database:
         """Close the connection, if there is one."""
         if self._connection is not None:
             self._connection.close()
+
+
+_AHEAD = "SELECT ahead FROM test_clocks WHERE merchant_id = %(merchant_id)s AND NOT livemode"
 
 
 def _has_failed(connection: psycopg.Connection[Any]) -> bool:

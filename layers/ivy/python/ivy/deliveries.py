@@ -187,7 +187,7 @@ def resend(tx: Transaction, caller: Caller, delivery_id: UUID) -> Delivery:
     api_keys.check_standing(tx, caller)
     delivery = get(tx, delivery_id)
     webhooks.require_enabled(webhooks.lock(tx, delivery.endpoint))
-    at = ids.now()
+    at = tx.now()
     tx.to_publish = True
     tx.run(
         "UPDATE webhook_endpoints SET resting_until = NULL WHERE id = %(id)s", id=delivery.endpoint
@@ -200,6 +200,7 @@ def resend(tx: Transaction, caller: Caller, delivery_id: UUID) -> Delivery:
         event=delivery.event,
         sequence=delivery.sequence,
         at=at,
+        ahead=tx.ahead(),
     )
     return get(tx, started)
 
@@ -230,9 +231,10 @@ def replay(tx: Transaction, caller: Caller, endpoint_id: UUID, wanted: Replay) -
         livemode=caller.tenant.livemode,
         endpoint=endpoint.id,
         lowest=ids.first_at(wanted.since),
-        below=ids.first_at(wanted.until or ids.now()),
+        below=ids.first_at(wanted.until or tx.now()),
         only_failed=wanted.only_failed,
-        at=ids.now(),
+        at=tx.now(),
+        ahead=tx.ahead(),
         limit=REPLAY_LIMIT,
     )
     assert found is not None  # noqa: S101 - an aggregate returns one row
@@ -260,7 +262,8 @@ def resume(tx: Transaction, tenant: Tenant, before: Endpoint, after: Endpoint) -
         endpoint=after.id,
         failing_since=before.failing_since or before.disabled_at,
         lowest=ids.first_at(max(before.created_at, before.disabled_at - LATE)),
-        at=ids.now(),
+        at=tx.now(),
+        ahead=tx.ahead(),
         limit=REPLAY_LIMIT,
     )
 
@@ -297,8 +300,8 @@ _LISTED: LiteralString = _DELIVERIES[0] + "NULL" + _DELIVERIES[1]
 _RESEND: LiteralString = """
     INSERT INTO deliveries (merchant_id, livemode, id, endpoint_id, event_id, sequence, created_at,
                             next_attempt_at)
-    VALUES (%(merchant_id)s, %(livemode)s, uuidv7(), %(endpoint)s, %(event)s, %(sequence)s, %(at)s,
-            %(at)s)
+    VALUES (%(merchant_id)s, %(livemode)s, uuidv7(%(ahead)s), %(endpoint)s, %(event)s, %(sequence)s,
+            %(at)s, %(at)s)
     ON CONFLICT (endpoint_id, sequence) WHERE status IN ('pending', 'sending')
     DO UPDATE SET next_attempt_at = CASE deliveries.status
         WHEN 'sending' THEN deliveries.next_attempt_at -- not a second one beside it
@@ -328,7 +331,8 @@ _AGAIN: LiteralString = (
     ), begun AS (
         INSERT INTO deliveries (merchant_id, livemode, id, endpoint_id, event_id, sequence,
                                 created_at, next_attempt_at)
-        SELECT %(merchant_id)s, %(livemode)s, uuidv7(), %(endpoint)s, id, sequence, %(at)s, %(at)s
+        SELECT %(merchant_id)s, %(livemode)s, uuidv7(%(ahead)s), %(endpoint)s, id, sequence,
+               %(at)s, %(at)s
         FROM chosen
         ON CONFLICT (endpoint_id, sequence) WHERE status IN ('pending', 'sending') DO NOTHING
         RETURNING 1
@@ -371,7 +375,8 @@ _RESUME: LiteralString = (
     )
     INSERT INTO deliveries (merchant_id, livemode, id, endpoint_id, event_id, sequence, created_at,
                             next_attempt_at)
-    SELECT %(merchant_id)s, %(livemode)s, uuidv7(), %(endpoint)s, event_id, sequence, %(at)s, %(at)s
+    SELECT %(merchant_id)s, %(livemode)s, uuidv7(%(ahead)s), %(endpoint)s, event_id, sequence,
+           %(at)s, %(at)s
     FROM (SELECT * FROM failed UNION ALL SELECT * FROM missed) AS wanted
     ORDER BY sequence
     ON CONFLICT (endpoint_id, sequence) WHERE status IN ('pending', 'sending') DO NOTHING

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from ivy import deliveries, endpoint_health, errors, faults, ids, webhooks
+from ivy import deliveries, endpoint_health, errors, faults, webhooks
 from ivy.database import Tenant, Transaction
 from ivy.endpoint_health import Health
 from ivy.webhook_messages import Attempted
@@ -49,8 +49,9 @@ def record(tx: Transaction, tenant: Tenant, attempted: Attempted) -> bool:
     failed = attempted.outcome == "failed"
     if found is None or (failed and attempted.number != found.attempts + 1):
         return False
+    attempted = attempted.model_copy(update={"at": attempted.at + tx.ahead()})
     _keep(tx, tenant, attempted)
-    at = ids.now()
+    at = tx.now()
     health, event = endpoint_health.after(_health(tx, endpoint.id), attempted, at)
     if not failed:
         _end(tx, attempted, "succeeded", None)

@@ -169,10 +169,12 @@ _FAN_OUT: LiteralString = (
     """
     INSERT INTO deliveries (merchant_id, livemode, id, endpoint_id, event_id, sequence, created_at,
                             next_attempt_at)
-    SELECT w.merchant_id, w.livemode, uuidv7(), w.id, e.id, n.sequence, %(at)s, %(at)s
+    SELECT w.merchant_id, w.livemode, uuidv7(coalesce(ahead, '0')), w.id, e.id, n.sequence,
+           %(at)s + coalesce(ahead, '0'), %(at)s + coalesce(ahead, '0')
     FROM unnest(%(merchants)s::bigint[], %(modes)s::boolean[], %(firsts)s::bigint[],
                 %(lasts)s::bigint[]) AS fresh (merchant_id, livemode, first, last)
     JOIN webhook_endpoints w USING (merchant_id, livemode)
+    LEFT JOIN test_clocks USING (merchant_id, livemode)
     JOIN event_numbers n ON (n.merchant_id, n.livemode) = (w.merchant_id, w.livemode)
         AND n.sequence BETWEEN first AND last
     JOIN events e ON (e.merchant_id, e.livemode, e.id) = (n.merchant_id, n.livemode, n.event_id)
@@ -180,35 +182,43 @@ _FAN_OUT: LiteralString = (
     + SUBSCRIBED
 )
 
+# Each endpoint goes by the clock of its merchant. While that advances nothing is sent ahead of its
+# time: the queue would hold it for real seconds, and the clock need not wait for them.
+#
 # An ordered endpoint has one delivery under way: the first that is open, and no other before it.
 # Whether it is due is asked again where it is claimed: what came of an attempt may be written at
 # this moment, and the claim waits for that row and then sees it anew.
 _CLAIM: LiteralString = (
     """
-    WITH endpoints AS MATERIALIZED (
+    WITH clocks AS (
+        SELECT w.*, %(at)s + coalesce(ahead, '0') AS present,
+               %(at)s + coalesce(ahead, '0') + CASE test_clocks.status
+                   WHEN 'advancing' THEN '0' ELSE %(horizon)s END AS soon
+        FROM webhook_endpoints w LEFT JOIN test_clocks USING (merchant_id, livemode)
+        WHERE w.status = 'enabled'
+    ), endpoints AS MATERIALIZED (
         SELECT w.*, (
             SELECT count(*) FROM deliveries d
             WHERE d.endpoint_id = w.id AND d.status = 'sending'
-              AND d.next_attempt_at > %(at)s + %(horizon)s) AS under_way
-        FROM webhook_endpoints w
-        WHERE w.status = 'enabled'
-          AND (w.resting_until IS NULL OR w.resting_until <= %(at)s + %(horizon)s)
+              AND d.next_attempt_at > soon) AS under_way
+        FROM clocks w
+        WHERE (w.resting_until IS NULL OR w.resting_until <= soon)
           AND EXISTS (
             SELECT FROM deliveries d
             WHERE d.endpoint_id = w.id AND d.status IN ('pending', 'sending')
-              AND d.next_attempt_at <= %(at)s + %(horizon)s)
+              AND d.next_attempt_at <= soon)
           AND NOT EXISTS (
             SELECT FROM deliveries d
             WHERE d.endpoint_id = w.id AND d.status = 'sending'
-              AND d.next_attempt_at BETWEEN %(at)s + %(lease)s - %(answered_by_then)s
-                  AND %(at)s + %(lease)s - %(unanswered)s)
+              AND d.next_attempt_at BETWEEN present + %(lease)s - %(answered_by_then)s
+                  AND present + %(lease)s - %(unanswered)s)
     ), due AS (
         SELECT endpoints.*, first.id AS delivery_id, first.event_id,
-               greatest(first.next_attempt_at, resting_until, %(at)s) AS send_at
+               greatest(first.next_attempt_at, resting_until, present) AS send_at
         FROM endpoints CROSS JOIN LATERAL (
             SELECT d.id, d.event_id, d.next_attempt_at FROM deliveries d
             WHERE d.endpoint_id = endpoints.id AND d.status IN ('pending', 'sending')
-              AND d.next_attempt_at <= %(at)s + %(horizon)s
+              AND d.next_attempt_at <= soon
               AND (NOT ordered OR d.sequence = (
                 SELECT min(o.sequence) FROM deliveries o
                 WHERE o.endpoint_id = endpoints.id AND o.status IN ('pending', 'sending')))
@@ -222,9 +232,9 @@ _CLAIM: LiteralString = (
         SET status = 'sending', next_attempt_at = send_at + %(lease)s
         FROM due
         WHERE (d.merchant_id, d.livemode, d.id) = (due.merchant_id, due.livemode, delivery_id)
-          AND d.status IN ('pending', 'sending') AND d.next_attempt_at <= %(at)s + %(horizon)s
+          AND d.status IN ('pending', 'sending') AND d.next_attempt_at <= soon
         RETURNING d.id AS delivery_id, d.merchant_id, d.livemode, d.endpoint_id, d.event_id,
-                  url, d.attempts + 1 AS number, send_at - %(at)s AS wait,
+                  url, d.attempts + 1 AS number, send_at - present AS wait,
                   api_version AS endpoint_version, d.sequence, send_at
     )
     SELECT delivery_id, claimed.merchant_id, endpoint_id, url, number, wait, endpoint_version,

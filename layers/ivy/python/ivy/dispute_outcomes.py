@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from ivy import charges, disputes, faults, ids, money, operations, outbox, pricing, states
 from ivy.charges import Charge
@@ -27,7 +28,7 @@ def opened(
 
     Expects the charge locked. Returns None when the same dispute has been opened before.
     """
-    at = ids.now()
+    at = tx.now()
     code, _, version = charge.fee_plan.partition("/")
     plan = pricing.plan(tx, code, int(version))
     dispute = Dispute(
@@ -97,7 +98,7 @@ def closed(tx: Transaction, tenant: Tenant, connector: str, told: DisputeClosed)
     if dispute.status in ("won", "lost"):
         return True
     tx.run("DELETE FROM outbox WHERE subject = %(id)s", id=dispute.id)  # nothing left to hand in
-    at = ids.now()
+    at = tx.now()
     if not told.won:
         disputes.lose(tx, tenant, dispute, at)
         return True
@@ -123,9 +124,9 @@ def closed(tx: Transaction, tenant: Tenant, connector: str, told: DisputeClosed)
     return True
 
 
-def lapse(tx: Transaction) -> list[outbox.Task]:
-    """Promise to close every dispute whose deadline passed unanswered; runs as ``ivy_jobs``."""
-    return outbox.owe_each(tx, "disputes", "lapse", _LAPSED)
+def lapse(tx: Transaction, at: datetime) -> list[outbox.Task]:
+    """Promise to close every dispute unanswered at ``at``, its deadline; of all as ``ivy_jobs``."""
+    return outbox.owe_each(tx, "disputes", "lapse", _LAPSED, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def begin(tx: Transaction, task: outbox.Task) -> Attempt | None:
     dispute = disputes.get(tx, task.subject)
     if work is None:
         return None
-    at = ids.now()
+    at = tx.now()
     if work.action == "lapse":
         dispute = disputes.lock(tx, task.subject)
         if dispute.status == "needs_response" and dispute.evidence_due_by <= at:
@@ -203,7 +204,7 @@ _DISPUTED = """
 
 _LAPSED = """
     SELECT merchant_id, livemode, id FROM disputes
-    WHERE status = 'needs_response' AND evidence_due_by <= now()
+    WHERE status = 'needs_response' AND evidence_due_by <= %(at)s
       AND NOT EXISTS (SELECT FROM outbox WHERE subject = disputes.id)
     ORDER BY evidence_due_by
 """

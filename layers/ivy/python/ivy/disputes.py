@@ -103,7 +103,7 @@ def submit(tx: Transaction, tenant: Tenant, dispute_id: UUID, evidence: Evidence
     if evidence.documents:  # none can be uploaded yet
         wrong = FieldError("/documents/0", "document_unknown", "No such document.")
         raise errors.RequestInvalid(fields=(wrong,))
-    at = ids.now()
+    at = tx.now()
     if dispute.status != "needs_response" or dispute.evidence_due_by <= at:
         raise errors.DisputeClosed(f"The dispute is {dispute.status}.")
     if not evidence.submit:
@@ -131,7 +131,7 @@ def accept(tx: Transaction, tenant: Tenant, dispute_id: UUID) -> Dispute:
     dispute = lock(tx, dispute_id)
     if dispute.status != "needs_response":
         raise errors.DisputeClosed(f"The dispute is {dispute.status}.")
-    at = ids.now()
+    at = tx.now()
     given_up = lose(tx, tenant, dispute, at)
     outbox.request(tx, tenant, "disputes", dispute.id, "concede", at=at)
     faults.point("dispute.accept.before_commit")

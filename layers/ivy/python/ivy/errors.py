@@ -272,6 +272,13 @@ class PayoutNotCancelable(Problem):
     code, status, title = "payout_not_cancelable", 409, "The payout cannot be canceled"
 
 
+class ClockAdvancing(Problem):
+    """The test clock is on its way. Wait until it is ``ready``, or for ``test_clock.ready``."""
+
+    code, status, title = "clock_advancing", 409, "The clock is advancing"
+    retryable = True
+
+
 class BodyTooLarge(Problem):
     """The body is larger than 256 KB."""
 
@@ -316,6 +323,18 @@ class MicroDepositMismatch(Problem):
 
     code, status, title = "micro_deposit_mismatch", 422, "Not the amounts that were sent"
     members = MappingProxyType({"attempts_left": 2})
+
+
+class ClockNotForward(Problem):
+    """A test clock only goes forward: ``to`` must be later than the clock's ``now``."""
+
+    code, status, title = "clock_not_forward", 422, "Time does not go back"
+
+
+class ClockTooFar(Problem):
+    """A test clock goes at most 366 days at once, and is at most five years ahead of real time."""
+
+    code, status, title = "clock_too_far", 422, "Too far ahead"
 
 
 class IdempotencyKeyReused(Problem):

@@ -70,17 +70,21 @@ BankAccountEventType = Literal[
 ]
 """Transitions too, which move no money."""
 
+ClockEventType = Literal["test_clock.advancing", "test_clock.ready"]
+"""Transitions of a merchant's time."""
+
 EndpointEventType = Literal[
     "webhook_endpoint.test",
     "webhook_endpoint.warning",
     "webhook_endpoint.disabled",
     "webhook_endpoint.recovered",
 ]
-EventType = MoneyEventType | BankAccountEventType | EndpointEventType
+EventType = MoneyEventType | BankAccountEventType | ClockEventType | EndpointEventType
 
 EVENT_TYPES: tuple[str, ...] = (
     *get_args(MoneyEventType),
     *get_args(BankAccountEventType),
+    *get_args(ClockEventType),
     *get_args(EndpointEventType),
 )
 
@@ -228,10 +232,11 @@ class Announcement:
     subject: UUID
     version: int
     data: Announced
+    at: datetime
     ledger_transaction: UUID | None = None
 
 
-def record_all(tx: Transaction, announcements: Sequence[Announcement], at: datetime) -> None:
+def record_all(tx: Transaction, announcements: Sequence[Announcement]) -> None:
     """Write the events of several merchants in one statement, as ``record`` does each."""
     if not announcements:
         return
@@ -240,13 +245,13 @@ def record_all(tx: Transaction, announcements: Sequence[Announcement], at: datet
         _RECORD_ALL,
         merchant_id=[each.tenant.merchant_id for each in announcements],
         livemode=[each.tenant.livemode for each in announcements],
-        id=[ids.new(at) for _ in announcements],
+        id=[ids.new(each.at) for each in announcements],
         subject=[each.subject for each in announcements],
         version=[each.version for each in announcements],
         event=[each.event for each in announcements],
         data=[each.data.model_dump_json() for each in announcements],
         ledger_transaction=[each.ledger_transaction for each in announcements],
-        at=at,
+        at=[each.at for each in announcements],
     )
 
 
@@ -353,10 +358,10 @@ _RECORD = """
 _RECORD_ALL = """
     INSERT INTO events (merchant_id, livemode, id, object_id, version, type, data,
                         ledger_transaction, created_at)
-    SELECT *, %(at)s FROM unnest(
+    SELECT * FROM unnest(
         %(merchant_id)s::bigint[], %(livemode)s::boolean[], %(id)s::uuid[], %(subject)s::uuid[],
         %(version)s::integer[], %(event)s::text[], %(data)s::json[],
-        %(ledger_transaction)s::uuid[])
+        %(ledger_transaction)s::uuid[], %(at)s::timestamptz[])
 """
 
 # The whole posting that an event announces: what is too long for one row has several.

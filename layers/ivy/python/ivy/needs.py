@@ -41,6 +41,9 @@ class Need(StrEnum):
     PAYOUTS_QUEUE = "payouts_queue"
     """Send to the queue that ``functions/payouts/process.py`` consumes."""
 
+    CLOCK_QUEUE = "clock_queue"
+    """Send to the queue that ``functions/test_clock/step.py`` consumes."""
+
     SETTLEMENTS_QUEUE = "settlements_queue"
     """Send to the queue that ``functions/settlements/settle.py`` consumes."""
 

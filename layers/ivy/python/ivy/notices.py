@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
-from ivy import charge_outcomes, charges, dispute_outcomes, errors, ids, observe
-from ivy.connectors import DisputeClosed, Notice, PaymentReturned
-from ivy.database import Tenant, Transaction
+from datetime import datetime
+
+from ivy import charge_outcomes, charges, dispute_outcomes, errors, faults, observe
+from ivy.connectors import Connector, DisputeClosed, Notice, PaymentReturned
+from ivy.database import Database, Tenant, Transaction
+from ivy.operations import tenant_of
+
+
+def hear(
+    database: Database, name: str, connector: Connector, at: datetime, account: str | None = None
+) -> tuple[int, int]:
+    """Record what an acquirer did by itself until ``at``; returns how much was heard and recorded.
+
+    Each notice in a transaction of its own, and then it is acknowledged.
+    """
+    heard = connector.notices(at, account)
+    return len(heard), sum(_recorded(database, name, connector, notice) for notice in heard)
+
+
+def _recorded(database: Database, name: str, connector: Connector, notice: Notice) -> bool:
+    """Record one notice. One that cannot be recorded must not keep the others from being."""
+    try:
+        tenant = tenant_of(notice.account)
+        with database.transaction(tenant) as tx:
+            done = record(tx, tenant, name, notice)
+            faults.point("notice.before_commit")
+    except Exception:  # noqa: BLE001 - logged and counted; it is heard again in a minute
+        observe.failure("notice.failed", connector=name, notice=notice.id)
+        observe.count("NoticeFailed", connector=name)
+        return False
+    faults.point("notice.after_commit")
+    if done:
+        connector.acknowledge(notice.account, notice.id)
+    return done
 
 
 def record(tx: Transaction, tenant: Tenant, connector: str, notice: Notice) -> bool:
@@ -23,7 +54,7 @@ def record(tx: Transaction, tenant: Tenant, connector: str, notice: Notice) -> b
         return charge.status in ("failed", "canceled", "expired")
     if isinstance(notice, PaymentReturned):
         if charge.status == "succeeded" and charge.method == "bank_debit":
-            charge_outcomes.returned(tx, tenant, charge, notice.code, ids.now())
+            charge_outcomes.returned(tx, tenant, charge, notice.code, tx.now())
     elif isinstance(notice, DisputeClosed):
         return dispute_outcomes.closed(tx, tenant, connector, notice)
     else:

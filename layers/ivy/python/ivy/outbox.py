@@ -21,7 +21,7 @@ from ivy.aws import client
 from ivy.database import Tenant, Transaction
 from ivy.settings import settings
 
-Queue = Literal["charges", "refunds", "disputes", "payouts"]
+Queue = Literal["charges", "refunds", "disputes", "payouts", "clock"]
 
 FIRST_RESEND = timedelta(seconds=30)
 """Work that is not done by then is sent again by the next run of the relay."""
@@ -83,7 +83,7 @@ def owe(
 ) -> Task:
     """Promise work about ``subject`` to the consumer of ``queue``, and return the promise."""
     task = Task(ids.new(at), queue, tenant, subject, observe.correlation_id())
-    tx.run(_OWE, **_row(task, action, amount_minor))
+    tx.run(_OWE, **_row(task, action, amount_minor, at))
     tx.after_commit.append(task)
     return task
 
@@ -104,18 +104,20 @@ def request(
         OperationInProgress: There is; the caller may ask again when it has ended.
     """
     task = Task(ids.new(at), queue, tenant, subject, observe.correlation_id())
-    row = _row(task, action, amount_minor)
+    row = _row(task, action, amount_minor, at)
     if tx.value(_OWE + " ON CONFLICT (subject) DO NOTHING RETURNING true", **row) is None:
         raise errors.OperationInProgress(retry_after_seconds=1)
     tx.after_commit.append(task)
     return task
 
 
-def owe_each(tx: Transaction, queue: Queue, action: str, subjects: LiteralString) -> list[Task]:
-    """Promise the same work about every subject of a query; runs as ``ivy_jobs``.
+def owe_each(
+    tx: Transaction, queue: Queue, action: str, subjects: LiteralString, at: datetime
+) -> list[Task]:
+    """Promise the same work about every subject of a query; of all merchants as ``ivy_jobs``.
 
-    ``subjects`` selects ``merchant_id, livemode, id``. One that has something under way is left
-    for the next time. Send what is returned after the commit.
+    ``subjects`` selects ``merchant_id, livemode, id`` of what is due at ``%(at)s``. One that has
+    something under way is left for the next time. Send what is returned after the commit.
     """
     rows = tx.rows(
         _Overdue,
@@ -126,6 +128,7 @@ def owe_each(tx: Transaction, queue: Queue, action: str, subjects: LiteralString
         first_resend=FIRST_RESEND,
         stuck_after=STUCK_AFTER,
         limit=RELAY_LIMIT,
+        at=at,
     )
     return [row.task() for row in rows]
 
@@ -140,20 +143,21 @@ def replace(
     """
     task_id = tx.value(
         "UPDATE outbox SET action = %(action)s, next_send_at = now() + %(first_resend)s,"
-        " expected_at = now() + %(stuck_after)s"
+        " expected_at = now() + %(stuck_after)s, due_at = %(due_at)s"
         " WHERE subject = %(subject)s AND action = %(before)s RETURNING id",
         subject=subject,
         before=before,
         action=action,
         first_resend=FIRST_RESEND,
         stuck_after=STUCK_AFTER,
+        due_at=tx.now(),
     )
     if task_id is None:
         raise errors.OperationInProgress(retry_after_seconds=1)
     tx.after_commit.append(Task(task_id, queue, tenant, subject, observe.correlation_id()))
 
 
-def _row(task: Task, action: str, amount_minor: int | None) -> dict[str, Any]:
+def _row(task: Task, action: str, amount_minor: int | None, at: datetime) -> dict[str, Any]:
     return {
         "id": task.id,
         "merchant_id": task.tenant.merchant_id,
@@ -165,20 +169,54 @@ def _row(task: Task, action: str, amount_minor: int | None) -> dict[str, Any]:
         "correlation": task.correlation,
         "first_resend": FIRST_RESEND,
         "stuck_after": STUCK_AFTER,
+        "due_at": at,
     }
 
 
 def postpone(tx: Transaction, task: Task, until: datetime) -> None:
-    """Let work rest until there is a reason to look at it again.
+    """Let work rest until a moment on its merchant's clock at which there is more to do.
 
     It has been answered, so the waits between its sends begin anew: whoever waited long for funds
     is not to wait an hour more because the acquirer is silent once.
     """
+    _rest(tx, task, until, due_at=until)
+
+
+def look_again(
+    tx: Transaction, task: Task, every: timedelta, *, until: datetime | None = None
+) -> None:
+    """Let work rest that waits for somebody, and look at it every so often.
+
+    A clock that moves does not stop for each look: only ``until``, when the wait ends by itself,
+    is a moment for it.
+    """
+    _rest(tx, task, tx.now() + every, due_at=until)
+
+
+def _rest(tx: Transaction, task: Task, until: datetime, *, due_at: datetime | None) -> None:
     tx.run(
         "UPDATE outbox SET sends = 1, next_send_at = %(until)s,"
-        " expected_at = %(until)s + %(stuck_after)s WHERE id = %(id)s",
+        " expected_at = %(until)s + %(stuck_after)s,"
+        " due_at = coalesce(%(due_at)s::timestamptz, 'infinity') WHERE id = %(id)s",
         id=task.id,
-        until=until,
+        until=until - tx.ahead(),
+        stuck_after=STUCK_AFTER,
+        due_at=due_at,
+    )
+
+
+def clock_moved(tx: Transaction, tenant: Tenant, before: datetime, now: datetime) -> None:
+    """Send a tenant's work on when its clock has moved from ``before`` to ``now``.
+
+    What has come due in between is sent at once, and so is what waits for somebody else: what that
+    was may have happened. The rest keeps its moment, which is sooner now.
+    """
+    tx.run(
+        _CLOCK_MOVED,
+        merchant_id=tenant.merchant_id,
+        before=before,
+        now=now,
+        ahead=now - ids.now(),
         stuck_after=STUCK_AFTER,
     )
 
@@ -263,17 +301,18 @@ def overdue_seconds(tx: Transaction) -> float:
 
 _OWE: LiteralString = """
     INSERT INTO outbox (id, merchant_id, livemode, queue, subject, action, amount, correlation,
-                        next_send_at, expected_at, created_at)
+                        next_send_at, expected_at, due_at, created_at)
     VALUES (%(id)s, %(merchant_id)s, %(livemode)s, %(queue)s, %(subject)s, %(action)s, %(amount)s,
-            %(correlation)s, now() + %(first_resend)s, now() + %(stuck_after)s, now())
+            %(correlation)s, now() + %(first_resend)s, now() + %(stuck_after)s, %(due_at)s,
+            now())
 """
 
 _OWE_EACH: tuple[LiteralString, LiteralString] = (
     """
     INSERT INTO outbox (id, merchant_id, livemode, queue, subject, action, correlation,
-                        next_send_at, expected_at, created_at)
+                        next_send_at, expected_at, due_at, created_at)
     SELECT uuidv7(), merchant_id, livemode, %(queue)s, id, %(action)s, %(correlation)s,
-           now() + %(first_resend)s, now() + %(stuck_after)s, now()
+           now() + %(first_resend)s, now() + %(stuck_after)s, %(at)s, now()
     FROM (
     """,
     """
@@ -296,6 +335,19 @@ _OVERDUE: LiteralString = """
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED)
     RETURNING id, queue, merchant_id, livemode, subject, correlation
+"""
+
+_CLOCK_MOVED: LiteralString = """
+    UPDATE outbox
+    SET due_at = CASE due_at WHEN 'infinity' THEN %(now)s ELSE due_at END,
+        next_send_at = CASE
+            WHEN due_at <= %(now)s OR due_at = 'infinity' THEN now()
+            ELSE least(next_send_at, due_at - %(ahead)s) END,
+        expected_at = CASE
+            WHEN due_at <= %(now)s OR due_at = 'infinity' THEN now() + %(stuck_after)s
+            ELSE least(expected_at, due_at - %(ahead)s + %(stuck_after)s) END
+    WHERE merchant_id = %(merchant_id)s AND NOT livemode AND queue <> 'clock'
+      AND due_at > %(before)s
 """
 
 _MOST_OVERDUE: LiteralString = """

@@ -224,7 +224,7 @@ def sent(tx: Transaction, file: BankFile) -> list[Task]:
     Send what is returned after the commit.
     """
     tx.run(_SENT, id=file.id)
-    tasks = outbox.owe_each(tx, "payouts", "submit", _SUBMITTED)
+    tasks = outbox.owe_each(tx, "payouts", "submit", _SUBMITTED, ids.now())
     faults.point("payouts.submit.before_sent")
     return tasks
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date
 from uuid import UUID
 
-from ivy import faults, ids, payouts
+from ivy import faults, payouts
 from ivy.database import Tenant, Transaction
 from ivy.ledger import Chart, PostingKind, credit, debit
 from ivy.payout_requests import posting_of, reversal
@@ -21,7 +21,7 @@ def sent(tx: Transaction, tenant: Tenant, payout_id: UUID, arrives_on: date) -> 
     if payout.status != "pending":
         return payout
     after = payouts.changed(payout, status="in_transit", arrives_on=arrives_on)
-    payouts.save(tx, tenant, payout, after, None, at=ids.now())
+    payouts.save(tx, tenant, payout, after, None, at=tx.now())
     faults.point("payout.sent.before_commit")
     return after
 
@@ -31,7 +31,7 @@ def paid(tx: Transaction, tenant: Tenant, payout_id: UUID) -> Payout:
     payout = payouts.lock(tx, payout_id)
     if payout.status != "in_transit":
         return payout
-    at = ids.now()
+    at = tx.now()
     posting = posting_of(
         payout,
         PostingKind.PAYOUT_PAID,
@@ -50,7 +50,7 @@ def came_back(tx: Transaction, tenant: Tenant, payout_id: UUID, failure_code: st
     payout = payouts.lock(tx, payout_id)
     if payout.status not in ("in_transit", "paid"):
         return payout
-    at = ids.now()
+    at = tx.now()
     if payout.status == "in_transit":
         after = payouts.changed(payout, status="failed", failure_code=failure_code)
         posting = reversal(payout, at)

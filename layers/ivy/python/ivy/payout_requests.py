@@ -55,7 +55,7 @@ def create(tx: Transaction, caller: Caller, new: NewPayout) -> Payout:
         BankAccountUnverified, BankAccountCoolingOff: By the account's state.
         BalanceInsufficient: With what is available.
     """
-    at = ids.now()
+    at = tx.now()
     asked = _asked(tx, caller, new, at)
     return begin(tx, asked, wanted(tx, asked), at)
 
@@ -78,7 +78,7 @@ def preview(tx: Transaction, caller: Caller, new: NewPayout) -> DryRun:
     Raises:
         As ``create`` would.
     """
-    at = ids.now()
+    at = tx.now()
     asked = _asked(tx, caller, new, at)
     amount = wanted(tx, asked)
     _funds(tx, asked.tenant, asked.currency, amount)
@@ -122,7 +122,7 @@ def approve(tx: Transaction, caller: Caller, payout_id: UUID) -> Payout:
         raise errors.PayoutNotApprovable(f"The payout is {payout.status}.")
     if tx.value("SELECT created_by FROM payouts WHERE id = %(id)s", id=payout.id) == caller.user:
         raise errors.SelfApproval
-    at = ids.now()
+    at = tx.now()
     bank_accounts.payable(tx, caller.tenant, payout.bank_account, payout.currency, at)
     pending = payouts.changed(payout, status="pending")
     after, posting, before_xid = _itemised(tx, caller.tenant, pending, at)
@@ -145,7 +145,7 @@ def reject(tx: Transaction, caller: Caller, payout_id: UUID) -> Payout:
     if payout.status != "requires_approval":
         raise errors.PayoutNotApprovable(f"The payout is {payout.status}.")
     after = payouts.changed(payout, status="rejected")
-    payouts.save(tx, caller.tenant, payout, after, None, at=ids.now(), decided_by=caller.user)
+    payouts.save(tx, caller.tenant, payout, after, None, at=tx.now(), decided_by=caller.user)
     return after
 
 
@@ -161,7 +161,7 @@ def cancel(tx: Transaction, caller: Caller, payout_id: UUID) -> Payout:
     if payout.status not in ("requires_approval", "pending") or in_file is not None:
         status = "in_transit" if in_file else payout.status
         raise errors.PayoutNotCancelable(f"The payout is {status}.")
-    at = ids.now()
+    at = tx.now()
     after = payouts.changed(payout, status="canceled")
     posting = reversal(payout, at) if payout.ledger_transaction else None
     payouts.save(tx, caller.tenant, payout, after, posting, at=at)

@@ -61,7 +61,9 @@ _DUE = """
     SELECT merchant_id, livemode, currency, today AS on
     FROM settled_through
     JOIN merchants ON merchants.id = merchant_id
-    CROSS JOIN LATERAL (SELECT (%(at)s AT TIME ZONE time_zone)::date AS today) AS wall
+    LEFT JOIN test_clocks USING (merchant_id, livemode)
+    CROSS JOIN LATERAL (
+        SELECT ((%(at)s + coalesce(ahead, '0')) AT TIME ZONE time_zone)::date AS today) AS wall
     WHERE payout_schedule <> 'manual'
       AND extract(isodow FROM today) < 6
       AND NOT EXISTS (

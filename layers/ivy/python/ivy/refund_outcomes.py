@@ -28,7 +28,7 @@ def begin(tx: Transaction, task: outbox.Task) -> Attempt | None:
         return None
     refund = refunds.get(tx, task.subject)
     inside = refunds.covered(tx, task.tenant, charge)
-    at = ids.now()
+    at = tx.now()
     if refund.status != "pending":
         outbox.settle(tx, task)
         return None
@@ -67,7 +67,7 @@ def _move_on(
     if charge.status in ("failed", "canceled", "expired"):
         _cancel(tx, task, charge, refund, at)
     elif charge.status != "succeeded":
-        outbox.postpone(tx, task, at + WAITING_CHECK)
+        outbox.look_again(tx, task, WAITING_CHECK)
     elif refund.amount > _left_without(charge, inside, refund):
         _cancel(tx, task, charge, refund, at)
     elif refunds.affordable(tx, task.tenant, charge.currency, refund.amount):
@@ -76,7 +76,7 @@ def _move_on(
         _save(tx, task.tenant, refund, moved, at=at, posting=posting)
         return True
     else:
-        outbox.postpone(tx, task, at + WAITING_CHECK)
+        outbox.look_again(tx, task, WAITING_CHECK)
         if refund.pending_reason != "insufficient_funds":
             waiting = _changed(refund, pending_reason="insufficient_funds")
             _save(tx, task.tenant, refund, waiting, at=at)
@@ -107,7 +107,7 @@ def conclude(tx: Transaction, task: outbox.Task, attempt: Attempt, answer: Answe
     refund = refunds.get(tx, task.subject)
     charge = charges.get(tx, refund.charge)
     operations.answered(tx, task.tenant, refund.id, attempt, answer)
-    at = ids.now()
+    at = tx.now()
     outcome = answer.outcome
     if isinstance(outcome, Pending):
         outbox.postpone(tx, task, outcome.until)

@@ -152,7 +152,7 @@ def accept(tx: Transaction, caller: Caller, new: NewRefund) -> Refund:
     charge = charges.lock(tx, new.charge)
     inside = covered(tx, tenant, charge)
     amount = _amount(charge, inside, new)
-    at = ids.now()
+    at = tx.now()
     reason: PendingReason = "charge_pending"
     if charge.amount_captured:
         enough = affordable(tx, tenant, charge.currency, amount)
@@ -204,7 +204,7 @@ def preview(tx: Transaction, caller: Caller, new: NewRefund) -> DryRun:
     charge = charges.lock(tx, new.charge)
     inside = covered(tx, caller.tenant, charge)
     amount = _amount(charge, inside, new)
-    at = ids.now()
+    at = tx.now()
     posting = Posting(
         id=ids.new(at),
         kind=PostingKind.REFUND_ACCEPTED,

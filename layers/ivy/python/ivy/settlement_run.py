@@ -6,7 +6,7 @@ dies on the way, does no harm: what is settled is found settled. Runs as ``ivy_s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -54,15 +54,16 @@ def shards(tx: Transaction, size: int = SHARD_MERCHANTS) -> list[Shard]:
 def settle(tx: Transaction, shard: Shard, at: datetime) -> Settled:
     """Close every batch of a shard whose day has come, then release what was held long enough.
 
-    Days that were missed are closed in their order, each as a batch of its own.
+    Days that were missed are closed in their order, each as a batch of its own. ``at`` is the real
+    time; a test mode whose clock is ahead is settled by its own.
     """
     streams = _lock(tx, shard, at)
     faults.point("settlements.settle.after_lock")
     due = tx.rows(_Due, _DUE, **streams, at=at) if streams else []
-    _close(tx, due, at)
+    _close(tx, due)
     faults.point("settlements.settle.after_closing")
     held = tx.rows(_Held, _HELD, first=shard.first, last=shard.last, at=at, limit=RELEASE_LIMIT)
-    _release(tx, held, at)
+    _release(tx, held)
     faults.point("settlements.settle.before_commit")
     return Settled(len(due), len(held))
 
@@ -111,6 +112,7 @@ class _Due:
     returns: int
     reserve_basis_points: int
     reserve_days: int
+    present: datetime
 
     @property
     def tenant(self) -> Tenant:
@@ -126,21 +128,20 @@ class _Due:
         return max(min(share(self.charges, self.reserve_basis_points), self.net), 0)
 
 
-def _close(tx: Transaction, due: Sequence[_Due], at: datetime) -> None:
+def _close(tx: Transaction, due: Sequence[_Due]) -> None:
     """Write batches: their rows, postings and events, and what of them is held back."""
     if not due:
         return
     closing = states.transition("settlement", states.BEGIN, "closed")
     holding = states.transition("reserve", states.BEGIN, "held")
-    names = sorted(ids.new(at) for _ in due)  # so that lists and events are in the order of days
-    batches = [(each, *_batch(name, each, at)) for name, each in zip(names, due, strict=True)]
+    batches = [(each, *_batch(name, each)) for name, each in _named(due)]
     held = [(each, _reserve(each, batch)) for each, batch, _ in batches if each.reserved]
     tx.run(
         _INSERT,
         **_columns(due),
         id=[batch.id for _, batch, _ in batches],
         ledger_transaction=[batch.ledger_transaction for _, batch, _ in batches],
-        at=at,
+        created_at=[batch.created_at for _, batch, _ in batches],
     )
     tx.run(
         _INSERT_RESERVES,
@@ -151,15 +152,29 @@ def _close(tx: Transaction, due: Sequence[_Due], at: datetime) -> None:
         amount=[reserve.amount for _, reserve in held],
         release_on=[reserve.release_on for _, reserve in held],
         currency=[reserve.currency for _, reserve in held],
-        at=at,
+        created_at=[reserve.created_at for _, reserve in held],
     )
-    changes = [Change(each.tenant, closing, batch, posting) for each, batch, posting in batches]
-    changes += [Change(each.tenant, holding, reserve) for each, reserve in held]
-    states.record_all(tx, changes, at)
+    changes = [
+        Change(each.tenant, closing, batch, batch.created_at, posting)
+        for each, batch, posting in batches
+    ]
+    changes += [Change(each.tenant, holding, reserve, reserve.created_at) for each, reserve in held]
+    states.record_all(tx, changes)
 
 
-def _batch(settlement_id: UUID, due: _Due, at: datetime) -> tuple[Settlement, Posting | None]:
+def _named(due: Sequence[_Due]) -> Iterator[tuple[UUID, _Due]]:
+    """Name batches, which come in the order of days, so that lists and events are in it too."""
+    names: dict[datetime, list[UUID]] = {}
+    for each in due:
+        names.setdefault(each.present, []).append(ids.new(each.present))
+    in_order = {present: iter(sorted(found)) for present, found in names.items()}
+    for each in due:
+        yield next(in_order[each.present]), each
+
+
+def _batch(settlement_id: UUID, due: _Due) -> tuple[Settlement, Posting | None]:
     """Return a batch, and its posting unless its items cancel out."""
+    at = due.present
     posting = None
     if due.net:
         posting = Posting(
@@ -226,18 +241,22 @@ class _Held:
     amount: int
     currency: str
     release_on: date
+    present: datetime
 
     @property
     def tenant(self) -> Tenant:
         return Tenant(self.merchant_id, self.livemode)
 
 
-def _release(tx: Transaction, held: Sequence[_Held], at: datetime) -> None:
+def _release(tx: Transaction, held: Sequence[_Held]) -> None:
     """Make reserves available whose day has come."""
     if not held:
         return
     released = states.transition("reserve", "held", "released")
-    changes = [Change(each.tenant, released, *_released(each, at)) for each in held]
+    changes = []
+    for each in held:
+        reserve, posting = _released(each)
+        changes.append(Change(each.tenant, released, reserve, each.present, posting))
     tx.run(
         _RELEASE,
         merchant_id=[each.merchant_id for each in held],
@@ -245,19 +264,19 @@ def _release(tx: Transaction, held: Sequence[_Held], at: datetime) -> None:
         id=[each.id for each in held],
         ledger_transaction=[each.posting.id for each in changes if each.posting],
     )
-    states.record_all(tx, changes, at)
+    states.record_all(tx, changes)
 
 
-def _released(held: _Held, at: datetime) -> tuple[Reserve, Posting]:
+def _released(held: _Held) -> tuple[Reserve, Posting]:
     """Return a reserve as its release leaves it, and the posting of that."""
     posting = Posting(
-        id=ids.new(at),
+        id=ids.new(held.present),
         kind=PostingKind.RESERVE_RELEASED,
         source=held.id,
         currency=held.currency,
         legs=(debit(Chart.RESERVE, held.amount), credit(Chart.AVAILABLE, held.amount)),
         value_on=held.release_on,
-        recorded_at=at,
+        recorded_at=held.present,
     )
     reserve = Reserve(
         id=held.id,
@@ -284,13 +303,15 @@ _SHARDS = """
 _STREAMS = """
     SELECT merchant_id, livemode, currency
     FROM settled_through JOIN merchants ON merchants.id = merchant_id
+    LEFT JOIN test_clocks USING (merchant_id, livemode)
     WHERE merchant_id BETWEEN %(first)s AND %(last)s
       AND EXISTS (
         SELECT FROM charges
         WHERE (charges.merchant_id, charges.livemode, charges.currency)
             = (settled_through.merchant_id, settled_through.livemode, settled_through.currency)
           AND available_on > settled_on
-          AND available_on <= (%(at)s AT TIME ZONE time_zone)::date)
+          AND available_on <= (
+            (%(at)s + coalesce(ahead, '0')) AT TIME ZONE time_zone)::date)
     LIMIT %(limit)s
 """
 
@@ -299,12 +320,14 @@ _STREAMS = """
 _DUE = """
     WITH streams AS (
         SELECT merchant_id, livemode, currency, settled_on,
-               (%(at)s AT TIME ZONE time_zone)::date AS today,
+               %(at)s + coalesce(ahead, '0') AS present,
+               ((%(at)s + coalesce(ahead, '0')) AT TIME ZONE time_zone)::date AS today,
                reserve_basis_points, reserve_days
         FROM unnest(%(merchant_ids)s::bigint[], %(modes)s::boolean[], %(currencies)s::text[])
             AS due (merchant_id, livemode, currency)
         JOIN settled_through USING (merchant_id, livemode, currency)
         JOIN merchants ON merchants.id = merchant_id
+        LEFT JOIN test_clocks USING (merchant_id, livemode)
     ), items AS (
         SELECT merchant_id, livemode, currency, id, available_on, status, amount_captured, fee,
                amount_refunded, amount_refund_pending, fee_plan, fee_plan_version
@@ -339,7 +362,8 @@ _DUE = """
     )
     SELECT merchant_id, livemode, currency, available_on AS settled_on, charge_count,
            charges::bigint, fees::bigint, coalesce(amount, 0)::bigint AS refunds,
-           coalesce(returns, 0)::bigint AS returns, reserve_basis_points, reserve_days
+           coalesce(returns, 0)::bigint AS returns, reserve_basis_points, reserve_days,
+           present
     FROM captured
     JOIN streams USING (merchant_id, livemode, currency)
     LEFT JOIN refunded USING (merchant_id, livemode, currency, available_on)
@@ -349,28 +373,30 @@ _DUE = """
 _INSERT = """
     INSERT INTO settlements (merchant_id, livemode, id, currency, settled_on, charge_count, charges,
                              fees, refunds, returns, net, reserved, ledger_transaction, created_at)
-    SELECT *, %(at)s FROM unnest(
+    SELECT * FROM unnest(
         %(merchant_id)s::bigint[], %(livemode)s::boolean[], %(id)s::uuid[], %(currency)s::text[],
         %(settled_on)s::date[], %(charge_count)s::integer[], %(charges)s::bigint[],
         %(fees)s::bigint[], %(refunds)s::bigint[], %(returns)s::bigint[], %(net)s::bigint[],
-        %(reserved)s::bigint[], %(ledger_transaction)s::uuid[])
+        %(reserved)s::bigint[], %(ledger_transaction)s::uuid[], %(created_at)s::timestamptz[])
 """
 
 _INSERT_RESERVES = """
     INSERT INTO reserves (merchant_id, livemode, id, settlement_id, amount, release_on, currency,
                           created_at)
-    SELECT *, %(at)s FROM unnest(
+    SELECT * FROM unnest(
         %(merchant_id)s::bigint[], %(livemode)s::boolean[], %(id)s::uuid[],
         %(settlement_id)s::uuid[], %(amount)s::bigint[], %(release_on)s::date[],
-        %(currency)s::text[])
+        %(currency)s::text[], %(created_at)s::timestamptz[])
 """
 
 _HELD = """
     SELECT merchant_id, livemode, reserves.id, settlement_id AS settlement,
-           reserves.created_at, amount, currency, release_on
+           reserves.created_at, amount, currency, release_on,
+           %(at)s + coalesce(ahead, '0') AS present
     FROM reserves JOIN merchants ON merchants.id = merchant_id
-    WHERE status = 'held' AND merchant_id BETWEEN %(first)s AND %(last)s
-      AND release_on <= (%(at)s AT TIME ZONE time_zone)::date
+    LEFT JOIN test_clocks USING (merchant_id, livemode)
+    WHERE reserves.status = 'held' AND merchant_id BETWEEN %(first)s AND %(last)s
+      AND release_on <= ((%(at)s + coalesce(ahead, '0')) AT TIME ZONE time_zone)::date
     ORDER BY release_on, merchant_id, reserves.id
     LIMIT %(limit)s
     FOR UPDATE OF reserves

@@ -18,7 +18,9 @@ from ivy.database import Tenant, Transaction
 from ivy.events import Announcement, EventType
 from ivy.ledger import Posting, PostingKind
 
-Kind = Literal["charge", "refund", "dispute", "settlement", "reserve", "payout", "bank_account"]
+Kind = Literal[
+    "charge", "refund", "dispute", "settlement", "reserve", "payout", "bank_account", "test_clock"
+]
 
 MAY_MOVE_NOTHING = frozenset({"settlement.closed"})
 """Announces a posting, or nothing: what is in a batch can cancel out."""
@@ -112,6 +114,10 @@ def _of_payouts() -> Iterator[Transition]:
     for before in (pending, "verified", failed):
         yield Transition("bank_account", before, "deleted", "bank_account.deleted")
 
+    for before in (BEGIN, "ready"):
+        yield Transition("test_clock", before, "advancing", "test_clock.advancing")
+    yield Transition("test_clock", "advancing", "ready", "test_clock.ready")
+
 
 TRANSITIONS = tuple(_transitions())
 _BY_STATES = {(each.kind, each.before, each.after): each for each in TRANSITIONS}
@@ -184,10 +190,11 @@ class Change:
     tenant: Tenant
     transition: Transition
     changed: Versioned
+    at: datetime
     posting: Posting | None = None
 
 
-def record_all(tx: Transaction, changes: Sequence[Change], at: datetime) -> None:
+def record_all(tx: Transaction, changes: Sequence[Change]) -> None:
     """Write the postings and events of many transitions in two statements.
 
     Raises:
@@ -205,11 +212,11 @@ def record_all(tx: Transaction, changes: Sequence[Change], at: datetime) -> None
                 subject=each.changed.id,
                 version=each.changed.version,
                 data=each.changed,
+                at=each.at,
                 ledger_transaction=each.posting.id if each.posting else None,
             )
             for each in changes
         ],
-        at,
     )
 
 

@@ -20,7 +20,9 @@ from ivy.operations import Answer, tenant_of
 from ivy.outbox import Queue, Task
 
 MAX_SHOWN = 200
-PREFIXES: dict[Queue, str] = {"charges": "ch", "refunds": "re", "disputes": "dp", "payouts": "po"}
+PREFIXES: dict[Queue, str] = {
+    "charges": "ch", "refunds": "re", "disputes": "dp", "payouts": "po", "clock": "clk",
+}  # fmt: skip
 
 
 class StuckQuery(Input):
@@ -150,7 +152,7 @@ def resolve(tx: Transaction, found: Resolution) -> Resolved:
         raise errors.ResourceMissing(f"Nothing is under way with {found.subject}.")
     task = Task(work.id, work.queue, tenant, subject, work.correlation)
     if found.outcome == "ask_again":
-        outbox.postpone(tx, task, ids.now())
+        outbox.postpone(tx, task, tx.now())
     elif not _conclude(tx, task, _outcome(found), found.by):
         raise errors.ResourceMissing(f"Nothing is left to resolve about {found.subject}.")
     return Resolved(subject=found.subject, outcome=found.outcome)

@@ -123,7 +123,9 @@ class Scene:
         """Record what the acquirer has to say about a charge now, not within a minute."""
         tenant = self._caller.tenant
         connector = remote.connector(CONNECTOR)
-        for notice in connector.notices(ids.now(), operations.account_name(tenant)):
+        with self._database.transaction(tenant) as tx:
+            at = tx.now()
+        for notice in connector.notices(at, operations.account_name(tenant)):
             if notice.charge == charge.id:
                 with self._database.transaction(tenant) as tx:
                     notices.record(tx, tenant, CONNECTOR, notice)

@@ -174,9 +174,9 @@ class EndpointQuery(pages.Page):
     status: Status | None = None
 
 
-def propose(caller: Caller, new: NewEndpoint) -> Endpoint:
+def propose(tx: Transaction, caller: Caller, new: NewEndpoint) -> Endpoint:
     """Return the endpoint that a request asks for; nothing is written."""
-    at = ids.now()
+    at = tx.now()
     return Endpoint(
         id=ids.new(at),
         livemode=caller.tenant.livemode,
@@ -358,7 +358,7 @@ def test(tx: Transaction, caller: Caller, endpoint_id: UUID) -> UUID:
     require_enabled(endpoint)
     tx.run("UPDATE webhook_endpoints SET version = version + 1 WHERE id = %(id)s", id=endpoint.id)
     tested = endpoint.model_copy(update={"version": endpoint.version + 1})
-    return announce(tx, caller.tenant, "webhook_endpoint.test", tested, ids.now())
+    return announce(tx, caller.tenant, "webhook_endpoint.test", tested, tx.now())
 
 
 def require_enabled(endpoint: Endpoint) -> None:

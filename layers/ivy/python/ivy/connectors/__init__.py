@@ -185,6 +185,13 @@ class Connector(Protocol):
         Oldest first; of one account, or of all. Empty when the acquirer does not answer.
         """
 
+    def next_notice(self, until: datetime, account: str) -> datetime | None:
+        """Return when there is a notice about an account next; None if not before ``until``.
+
+        Nothing happens by being asked. None also where nobody can know. This raises when there is
+        no answer: whoever passed a notice over would have things happen out of their order.
+        """
+
     def acknowledge(self, account: str, notice: str) -> None:
         """Say that a notice has been recorded for good."""
 

@@ -67,6 +67,16 @@ class RemoteConnector:
             observe.failure("connector.no_notices", connector=self.function)
             return []
 
+    def next_notice(self, until: datetime, account: str) -> datetime | None:
+        """Return when there is a notice next.
+
+        Raises:
+            NoAnswerError: It does not answer, which is not the same as no notice.
+        """
+        message = {"method": "next_notice", "at": until.isoformat(), "account": account}
+        found = invoke(self.function, message)
+        return None if found is None else datetime.fromisoformat(found)
+
     def acknowledge(self, account: str, notice: str) -> None:
         """Say that a notice has been recorded; one that gets lost is only heard again."""
         try:
@@ -112,6 +122,9 @@ def answer(connector: Connector, message: dict[str, Any]) -> Any:
     if method == "notices":
         at = datetime.fromisoformat(message["at"])
         return NOTICES.dump_python(connector.notices(at, message["account"]), mode="json")
+    if method == "next_notice":
+        due = connector.next_notice(datetime.fromisoformat(message["at"]), message["account"])
+        return due and due.isoformat()
     if method == "acknowledge":
         connector.acknowledge(message["account"], message["notice"])
         return None

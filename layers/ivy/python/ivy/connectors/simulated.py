@@ -109,6 +109,11 @@ class SimulatedAcquirer:
             found += [notice for notice in payment.notices if notice.at <= at] if payment else []
         return sorted(found, key=lambda notice: (notice.at, notice.id))[:NOTICES_LIMIT]
 
+    def next_notice(self, until: datetime, account: str) -> datetime | None:
+        """Return when the account's next payment has something to tell, however long ago."""
+        found = self._due_items(until, account, 1)
+        return datetime.fromisoformat(found[0]["due"]["S"]) if found else None
+
     def acknowledge(self, account: str, notice: str) -> None:
         """Forget a notice."""
         del account  # the notice's id is enough
@@ -196,15 +201,18 @@ class SimulatedAcquirer:
 
     def _due(self, at: datetime, account: str | None) -> list[str]:
         """Return the payments that have something to tell, the one with the oldest news first."""
+        return [item["id"]["S"] for item in self._due_items(at, account, NOTICES_LIMIT)]
+
+    def _due_items(self, at: datetime, account: str | None, limit: int) -> list[Any]:
         name, value = ("account", account) if account else ("mailbox", _MAILBOX)
         answer = self._dynamodb.query(
             TableName=self._table,
             IndexName=f"due_by_{name}",
             KeyConditionExpression=f"{name} = :{name} AND due <= :at",
             ExpressionAttributeValues={f":{name}": {"S": value}, ":at": {"S": _written(at)}},
-            Limit=NOTICES_LIMIT,
+            Limit=limit,
         )
-        return [item["id"]["S"] for item in answer["Items"]]
+        return list(answer["Items"])
 
 
 def answer(acquirer: SimulatedAcquirer, message: Mapping[str, Any]) -> Any:

@@ -116,6 +116,9 @@ class StripeConnector:
                 found += self._notices.read(api, at, mode)
         return [notice for notice in found if account in (None, notice.account)]
 
+    def next_notice(self, until: datetime, account: str) -> datetime | None:
+        """Return None: Stripe's time is its own, and no clock of ours moves it."""
+
     def acknowledge(self, account: str, notice: str) -> None:
         """Nothing: there is nowhere to write it down, and repeating a notice does no harm."""
 

@@ -49,5 +49,8 @@ OBJECTS: LiteralString = """
         SELECT 'po', 'payout', merchant_id, livemode, id, version, status FROM payouts
         UNION ALL
         SELECT 'ba', 'bank_account', merchant_id, livemode, id, version, status
-        FROM bank_accounts)"""
+        FROM bank_accounts
+        UNION ALL
+        SELECT 'clk', 'test_clock', merchant_id, livemode, id, version, status
+        FROM test_clocks)"""
 """Everything with a state machine, and its state in the machine's terms."""

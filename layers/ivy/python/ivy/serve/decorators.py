@@ -17,6 +17,7 @@ from ivy.serve.commands import OperatorCommand
 from ivy.serve.connecting import ConnectorHandler
 from ivy.serve.declaration import (
     CONNECTOR_TIMEOUT_SECONDS,
+    CONSUMER_BATCH,
     CONSUMER_CONCURRENCY,
     FUNCTION_TIMEOUT_SECONDS,
     MEMORY_MB,
@@ -82,6 +83,7 @@ def consumer(
     uses: tuple[Need, ...] = (),
     timeout_seconds: int = FUNCTION_TIMEOUT_SECONDS,
     parallel: bool = False,
+    batch_size: int = CONSUMER_BATCH,
     max_concurrency: int = CONSUMER_CONCURRENCY,
 ) -> Callable[[Callable[..., Any]], QueueConsumer]:
     """Declare the consumer of a queue; the queue and its dead-letter queue come with it.
@@ -95,6 +97,7 @@ def consumer(
         timeout_seconds: For a whole batch.
         parallel: Whether the messages of a batch are worked on at once, each in its own thread:
             for functions that mostly wait, and keep nothing that threads must not share.
+        batch_size: Messages that one invocation gets at most.
         max_concurrency: Environments that may work on the queue at once; AWS knows no fewer than 2.
     """
 
@@ -105,6 +108,7 @@ def consumer(
             queue=queue,
             timeout_seconds=timeout_seconds,
             parallel=parallel,
+            batch_size=batch_size,
             max_concurrency=max_concurrency,
         )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ivy.bank_accounts import BankAccount
 from ivy.charges import Charge
+from ivy.clocks import Clock
 from ivy.disputes import Dispute
 from ivy.events import EVENT_TYPES, Notification
 from ivy.payouts import Payout
@@ -22,6 +23,7 @@ DATA = {
     "reserve": Reserve.__name__,
     "payout": Payout.__name__,
     "bank_account": BankAccount.__name__,
+    "test_clock": Clock.__name__,
     "webhook_endpoint": Endpoint.__name__,
 }
 """The schema of ``data``, by the first part of an event's type."""

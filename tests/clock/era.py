@@ -1,0 +1,97 @@
+"""A merchant whose months pass: by its own test clock, or as the schedules see them pass."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from functions.charges import expire
+from functions.connectors import collect
+from functions.disputes import lapse
+from functions.events import list as list_events
+from functions.events import sweep as sweep_events
+from functions.outbox import relay
+from functions.settlements import settle
+from functions.test_clock import advance, get, step, sweep
+from tests.driving import Reply
+from tests.settlement.till import Till
+from tests.simulation.shop import CONSUMERS
+
+TURNS = 5_000
+QUEUES = {"clock": step.handler, **CONSUMERS, "settlements": settle.handler}
+EVERY_HOUR = (relay.handler, expire.handler, lapse.handler, collect.handler, sweep.handler)
+
+
+class Era(Till):
+    """One of a sandbox's two merchants."""
+
+    def advance(self, **how: Any) -> Reply:
+        """Ask for an advance; nothing has moved when it is answered."""
+        return self.post(advance.handler, how)
+
+    def clock(self) -> Any:
+        return self.here.get(get.handler, self.account).json()
+
+    def go(self, **how: Any) -> None:
+        """Advance, and let everybody work until the clock is ready."""
+        asked = self.advance(**how)
+        assert asked.status == advance.handler.status, asked.body
+        self.arrive()
+        assert self.clock()["status"] == "ready", self.here.failures
+
+    def arrive(self, *, forgiving: bool = False) -> None:
+        """Deliver everything until no queue has a message and nothing waits to be published.
+
+        When ``forgiving``, a message on which somebody dies is lost.
+        """
+        for _ in range(TURNS):
+            handed = [self.hand_over(queue, forgiving=forgiving) for queue in QUEUES]
+            self.here.run(sweep_events.handler)
+            if not any(handed):
+                return
+        raise AssertionError("the clock never arrives")
+
+    def hand_over(self, queue: str, *, forgiving: bool = False) -> int:
+        """Hand what is in a queue over, each message once; returns how many there were."""
+        bodies = list(dict.fromkeys(self.here.pocket.take(queue)))
+        for body in bodies:
+            failed = self.here.hand_over(QUEUES[queue], body)
+            assert forgiving or not failed, self.here.failures
+        return len(bodies)
+
+    def live_through(self, **duration: float) -> None:
+        """Let the real time pass, hour by hour, with all that the schedules do."""
+        until = self.here.clock.at + timedelta(**duration)
+        while self.here.clock.at < until:
+            self.here.clock.set(min(self.here.clock.at + timedelta(hours=1), until))
+            for job in EVERY_HOUR:
+                self.here.run(job)
+                self.arrive()
+            self.here.settle()
+            self.arrive()
+
+    def events(self) -> list[tuple[str, datetime]]:
+        """Return the type and time of each event, in the order of their numbers."""
+        found: list[tuple[str, datetime]] = []
+        sequence = 0
+        while True:
+            query = {"after_sequence": str(sequence), "limit": "100"}
+            page = self.here.get(list_events.handler, self.account, query).json()
+            found += [(e["type"], datetime.fromisoformat(e["created_at"])) for e in page["data"]]
+            if not page["has_more"]:
+                return found
+            sequence = page["data"][-1]["sequence"]
+
+    def books(self) -> list[tuple[Any, ...]]:
+        """Return every entry: account, kind of posting, value date, amount."""
+        rows: list[tuple[Any, ...]] = self.here.connection.execute(
+            """
+            SELECT leg.account, journal.kind, journal.value_on, leg.amount
+            FROM journal CROSS JOIN LATERAL (
+                VALUES (a1, v1), (a2, v2), (a3, v3), (a4, v4)) AS leg (account, amount)
+            WHERE owner = %s AND leg.account IS NOT NULL
+            ORDER BY journal.value_on, journal.kind, leg.account, leg.amount
+            """,
+            (self.account.merchant_id,),
+        ).fetchall()
+        return rows
