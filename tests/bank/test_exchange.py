@@ -8,12 +8,13 @@ import pytest
 import xmlschema
 from defusedxml import ElementTree  # type: ignore[import-untyped]  # publishes no types
 
-from functions.bank_accounts import delete
+from functions.bank_accounts import create, delete
 from functions.outbox import relay
 from functions.payouts import cancel, submit
 from ivy import simulated_bank_accounts as numbers
 from ivy.bank_files import reasons
 from tests.bank.exchange import EARNED, EXECUTED, RETURNED, Exchange
+from tests.bank_accounts import BY_ROUTING
 from tests.unit.bank_files.ach_checker import complaints
 
 SCHEMA = xmlschema.XMLSchema(str(files("sepaxml").joinpath("schemas", "pain.001.001.09.xsd")))
@@ -116,12 +117,24 @@ def test_one_file_for_all_payouts_of_a_currency(exchange: Exchange) -> None:
 
 def test_a_name_that_no_bank_can_read_stops_nobody_else(exchange: Exchange) -> None:
     exchange.earn()
-    good, bad = exchange.linked(), exchange.linked("000123456780", account_holder_name="世界")
+    good, bad = exchange.linked(), exchange.linked("000123456780")
+    exchange.here.connection.execute(
+        "SET session_replication_role = replica; UPDATE bank_accounts SET account_holder_name ="
+        " '世界' WHERE last4 = '6780'; SET session_replication_role = origin"
+    )
     payouts = [exchange.pay(each) for each in (bad, good)]
     exchange.submit()
     assert [exchange.status(each) for each in payouts] == ["pending", "in_transit"]
     canceled = exchange.till.post(cancel.handler, {}, id=payouts[0])
     assert canceled.json()["status"] == "canceled"
+
+
+@pytest.mark.parametrize("name", ["世界", "-" * 22 + "A"])
+def test_such_a_name_is_refused_with_the_account(exchange: Exchange, name: str) -> None:
+    body = BY_ROUTING | {"account_holder_name": name}
+    refused = exchange.till.post(create.handler, body)
+    assert (refused.status, refused.code) == (422, "request_invalid")
+    assert refused.json()["errors"][0]["pointer"] == "/account_holder_name"
 
 
 def test_nothing_is_sent_to_an_account_that_was_deleted(exchange: Exchange) -> None:

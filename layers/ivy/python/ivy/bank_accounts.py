@@ -16,9 +16,11 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
 from ivy import api_keys, bank_numbers, credentials, errors, ids, pages, states
+from ivy.bank_files.text import ascii_text
 from ivy.bank_numbers import AccountNumber, Bic, Iban, RoutingNumber
 from ivy.callers import Caller
 from ivy.database import Tenant, Transaction
@@ -32,7 +34,19 @@ MAX_DEPOSIT_MINOR = 99
 TEST_DEPOSITS_MINOR = (32, 45)
 """What every account in test mode is verified with."""
 
+NAME_LENGTH = 22
+"""As much of a holder's name as every kind of file has room for."""
+
 COOL_OFF = timedelta(hours=24)
+
+
+def _carried(name: str) -> str:
+    """Refuse a name of which nothing legible is left in a bank's file: no payout could be sent."""
+    if not any(each.isalnum() for each in ascii_text(name, NAME_LENGTH)):
+        raise PydanticCustomError(
+            "name_not_carried", "has no letter or digit that banks can carry: write it in Latin"
+        )
+    return name
 
 
 class NewBankAccount(Input):
@@ -69,7 +83,9 @@ class NewBankAccount(Input):
     ]
     currency: CurrencyCode
     account_holder_name: Annotated[
-        Text, StringConstraints(min_length=1, max_length=70, pattern=r"\S")
+        Text,
+        StringConstraints(min_length=1, max_length=70, pattern=r"\S"),
+        AfterValidator(_carried),
     ]
     account_type: AccountType | None = Field(
         None, validate_default=True, description="Of a US account; `checking` when left out."
