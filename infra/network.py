@@ -1,8 +1,8 @@
 """The private network of the AWS target: no internet gateway, no NAT, nothing reachable.
 
-Functions and Aurora live in isolated subnets of two zones. What functions call outside is five
+Functions and Aurora live in isolated subnets of two zones. What functions call outside is six
 AWS services, each through its own endpoint: four interface endpoints cost less than the NAT
-gateways of two zones, and no packet has a way to the internet. One of the five is Lambda: what
+gateways of two zones, and no packet has a way to the internet. One of the six is Lambda: what
 needs the internet, such as an acquirer, is a function outside that is invoked from here.
 """
 
@@ -86,6 +86,16 @@ class NetworkStack(Stack):
         group.add_ingress_rule(self.network.functions, ec2.Port.tcp(443), "Functions")
         self._vpc.add_gateway_endpoint(
             "DynamoDb", service=ec2.GatewayVpcEndpointAwsService.DYNAMODB
+        )
+        self._vpc.add_gateway_endpoint(
+            "S3", service=ec2.GatewayVpcEndpointAwsService.S3
+        ).add_to_policy(
+            iam.PolicyStatement(
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"],
+                resources=["*"],  # whatever the roles allow, and no bucket of anybody else's
+                conditions={"StringEquals": {"aws:ResourceAccount": self.account}},
+            )
         )
         services = {
             "Kms": ec2.InterfaceVpcEndpointAwsService.KMS,

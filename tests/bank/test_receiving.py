@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from functions.bank import receive, simulated
+from functions.outbox import relay
+from functions.payouts import submit
 from ivy import bank_files, ids
 from ivy.bank_files import bai2, camt053, nacha_returns, pain002
 from ivy.bank_files.nacha_returns import ReturnedEntry, ReturnFile
 from ivy.bank_files.statements import Statement, StatementLine
+from ivy.serve.schedules import JobError
 from tests.bank.exchange import EXECUTED, Exchange
 
 DAY = date(2026, 11, 30)
@@ -81,7 +85,7 @@ def test_the_same_content_twice_has_no_effect(exchange: Exchange, payout: str) -
     assert exchange.give("monday.bai2", content)["taken"] == 1
     assert exchange.status(payout) == "paid"
     assert exchange.postings(payout) == [40, 41]
-    assert len(exchange.receipts()) == 1
+    assert [row[4:6] for row in exchange.receipts()] == [(1, 1)]
     assert exchange.rows("SELECT count(*) FROM bank_lines") == [(1,)]
     assert exchange.files("bank/in/") == {}
     assert set(exchange.files("bank/archive/").values()) == {content}
@@ -141,8 +145,6 @@ def _refuse(_: bytes) -> None:
 def test_a_file_that_is_too_long_is_not_read(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from functions.bank import receive  # noqa: PLC0415 - to make its limit small
-
     monkeypatch.setattr(receive, "MAX_FILE_BYTES", 10)
     exchange.give("long.bai2", b"x" * 11)
     ((_, status, _, reason, *_),) = exchange.receipts()
@@ -234,8 +236,6 @@ def test_a_return_that_overtakes_the_debit(exchange: Exchange, payout: str) -> N
 
 
 def test_an_answer_before_it_is_noted_that_the_bank_was_told(exchange: Exchange) -> None:
-    from functions.payouts import submit  # noqa: PLC0415 - run without its messages
-
     exchange.earn()
     payout = exchange.pay(exchange.linked("000123000002"))
     exchange.here.run(submit.handler)
@@ -244,8 +244,21 @@ def test_an_answer_before_it_is_noted_that_the_bank_was_told(exchange: Exchange)
     assert exchange.bank(EXECUTED)["given"] == 1
     assert exchange.status(payout) == "pending"
     exchange.here.platform.make_overdue()
-    from functions.outbox import relay  # noqa: PLC0415 - same
-
     exchange.here.run(relay.handler)
     exchange.process()
     assert exchange.status(payout) == "paid"
+
+
+def test_an_answer_to_a_file_that_is_not_noted_as_sent(exchange: Exchange) -> None:
+    """The bank has the file, and whoever put it died before saying so."""
+    exchange.earn()
+    payout = exchange.pay(exchange.linked())
+    with exchange.here.dying_at("payouts.submit.after_put"), pytest.raises(JobError):
+        exchange.here.run(submit.handler)
+    exchange.till.be(EXECUTED)
+    exchange.here.run(simulated.handler)
+    assert exchange.receive() == {"taken": 1, "failed": 0, "promised": 0, "sent": 0}
+    assert exchange.status(payout) == "pending"
+    exchange.submit()
+    assert exchange.status(payout) == "paid"
+    assert exchange.receive()["promised"] == 0

@@ -226,3 +226,54 @@ def test_the_acquirers_table_is_read_through_its_indexes(local: Assembly) -> Non
         if "GlobalSecondaryIndexes" in table.properties
     )
     assert {f"/index/{index['IndexName']}" for index in made} == indexes
+
+
+def test_documents_only_under_the_prefixes_of_each_need(aws: Assembly) -> None:
+    """Who lists, reads, writes and removes where: all of it, on one page."""
+    found = {
+        name: {
+            (action.removeprefix("s3:"), prefix)
+            for statement in statements(aws.role_of(function))
+            for action in as_list(statement["Action"])
+            if action.startswith("s3:")
+            for prefix in _prefixes(statement)
+        }
+        for name, function in aws.functions().items()
+    }
+    assert {name: rights for name, rights in found.items() if rights} == {
+        "ivy-payouts-submit": {("PutObject", "bank/out/*")},
+        "ivy-bank-receive": {
+            ("ListBucket", "bank/in/*"), ("GetObject", "bank/in/*"), ("DeleteObject", "bank/in/*"),
+            ("PutObject", "bank/archive/*"),
+        },
+        "ivy-bank-simulated": {
+            ("ListBucket", "bank/out/test/*"), ("ListBucket", "bank/simulated/*"),
+            ("GetObject", "bank/out/test/*"), ("GetObject", "bank/simulated/*"),
+            ("PutObject", "bank/in/test/*"), ("PutObject", "bank/simulated/*"),
+            ("DeleteObject", "bank/simulated/*"),
+        },
+    }  # fmt: skip
+
+
+def _prefixes(statement: dict[str, Any]) -> list[str]:
+    """Return the prefixes of a statement: of its objects, or of what it may list."""
+    listed = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix")
+    if listed is not None:
+        return as_list(listed)
+    return [each["Fn::Join"][1][-1].removeprefix("/") for each in as_list(statement["Resource"])]
+
+
+def test_the_documents_are_closed(aws: Assembly) -> None:
+    bucket = aws.one("AWS::S3::Bucket").properties
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    (denied,) = aws.one("AWS::S3::BucketPolicy").properties["PolicyDocument"]["Statement"]
+    assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    (gateway,) = (
+        endpoint
+        for endpoint in aws.resources("AWS::EC2::VPCEndpoint")
+        if endpoint.properties.get("PolicyDocument")
+    )
+    (allowed_there,) = gateway.properties["PolicyDocument"]["Statement"]
+    assert "aws:ResourceAccount" in allowed_there["Condition"]["StringEquals"]
