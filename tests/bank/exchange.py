@@ -114,7 +114,7 @@ class Exchange:
     def receipts(self) -> list[Any]:
         return self.rows(
             "SELECT kind, status, line, reason, answers, lines, unmatched FROM bank_receipts"
-            " ORDER BY id"
+            " ORDER BY ctid"  # as they came: time stands still, and ids of one moment have no order
         )
 
     def postings(self, payout: str) -> list[int]:

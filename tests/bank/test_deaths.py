@@ -216,7 +216,7 @@ def test_test_and_live_never_share_a_file(exchange: Exchange) -> None:
             " FROM bank_originators WHERE currency = 'USD'"
         )
         exchange.here.run(submit.handler)
-        assert exchange.rows("SELECT livemode, total FROM bank_files ORDER BY id") == [
+        assert exchange.rows("SELECT livemode, total FROM bank_files ORDER BY livemode") == [
             (False, 1_000), (True, 700),
         ]  # fmt: skip
         (live,) = exchange.files("bank/out/live/").values()
