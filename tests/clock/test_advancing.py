@@ -28,7 +28,7 @@ POINTS = (
     "clock.go.before_send",
     "clock.finish.before_commit",
     "notice.after_commit",
-    "settlements.after_send",
+    "queues.after_send",
 )
 
 
