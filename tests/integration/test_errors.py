@@ -269,7 +269,9 @@ def added_twice(world: World) -> Reply:
 
 
 def paid_to(world: World, account: str) -> Reply:
-    return world.post(create_payout.handler, currency="USD", bank_account=account)
+    return world.post(
+        create_payout.handler, amount=999_999_999, currency="USD", bank_account=account
+    )
 
 
 def payable(world: World, available: int = 0) -> str:
@@ -291,7 +293,7 @@ def payable(world: World, available: int = 0) -> str:
 
 def to_be_approved(world: World) -> str:
     """Return the id of a payout that its person's colleague must approve."""
-    account = payable(world, 100)
+    account = payable(world, 1_000_000)
     with world.platform.store.superuser() as root:
         root.execute("UPDATE merchants SET payout_approval_cents = 0")
     body = {"amount": 100, "currency": "USD", "bank_account": account}

@@ -37,6 +37,7 @@ def test_statuses_are_those_of_the_contract() -> None:
     assert {problem.code for problem in EVERY if problem.retryable} == {
         "idempotency_key_in_use",
         "operation_in_progress",
+        "clock_advancing",
         "rate_limited",
         "internal_error",
         "unavailable",
