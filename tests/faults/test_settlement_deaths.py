@@ -36,7 +36,7 @@ def test_whoever_dies_the_next_run_finishes(new_world: NewWorld) -> None:
     try:
         while died.total() < wanted:
             with new_world() as world:
-                world.hold_back(basis_points=700, days=2)
+                world.agree(reserve_basis_points=700, reserve_days=2)
                 while world.deaths.total() < min(STORY, wanted - died.total()):
                     _sell(world, chance)
                     _settle_and_die(world, chance)

@@ -139,6 +139,7 @@ def test_needing_it_where_it_is_off_fails_at_synthesis() -> None:
         webhook_key=None,  # type: ignore[arg-type] # same
         queues={},
         connectors={},
+        documents=None,  # type: ignore[arg-type] # same
         secrets={},
     )
     with pytest.raises(NeedError, match="--context stripe=true"):
