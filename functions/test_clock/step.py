@@ -16,6 +16,7 @@ from ivy.serve import consumer
         Need.CHARGES_QUEUE,
         Need.REFUNDS_QUEUE,
         Need.DISPUTES_QUEUE,
+        Need.PAYOUTS_QUEUE,
         Need.SETTLEMENTS_QUEUE,
         Need.EVENTS_QUEUE,
     ),

@@ -183,6 +183,15 @@ def test_a_debit_of_another_amount_is_no_payment(exchange: Exchange, payout: str
     assert exchange.rows("SELECT payout_id FROM bank_lines") == [(None,)]
 
 
+def test_a_line_in_another_currency_is_not_about_a_payout(exchange: Exchange, euros: str) -> None:
+    """Somebody pays dollars under the name of a payout in euros, of the same number of cents."""
+    exchange.give("dollars.bai2", stated(line(-1_000, euros)))
+    assert exchange.status(euros) == "in_transit"
+    ((_, status, _, _, answers, _, unmatched),) = exchange.receipts()
+    assert (status, answers) == ("accepted", 0)
+    assert [each["reason"] for each in unmatched] == ["no payout of ours"]
+
+
 def test_a_statement_of_an_account_that_is_not_ours(exchange: Exchange, payout: str) -> None:
     exchange.give("t.bai2", stated(line(-1_000, payout), account="900000000002"))
     ((_, status, at, reason, *_),) = exchange.receipts()

@@ -35,6 +35,7 @@ class Said:
         end_to_end_id: What everything else does.
         file_id: The file it was in, where the bank says so.
         amount_minor: How much came back, where the bank says so.
+        currency: In which currency, where the format or the account says so.
         code: The bank's own, such as R03.
         line: Where in the file.
     """
@@ -44,6 +45,7 @@ class Said:
     end_to_end_id: str | None = None
     file_id: str | None = None
     amount_minor: int | None = None
+    currency: str | None = None
     code: str = ""
     failure_code: str | None = None
     line: int | None = None
@@ -78,7 +80,7 @@ def read(content: bytes) -> Reading:
     raise BankFileError(1, "not a kind of file that is known here")
 
 
-def said_by(kind: Kind, line: StatementLine) -> Said | None:
+def said_by(kind: Kind, line: StatementLine, currency: str) -> Said | None:
     """Return what a line of a statement says of the transfer that it names, if it says anything.
 
     Money that left was paid. Money that came back did, but a bank that gives BAI2 says why in a
@@ -91,6 +93,7 @@ def said_by(kind: Kind, line: StatementLine) -> Said | None:
             "paid",
             end_to_end_id=line.end_to_end_id,
             amount_minor=-line.amount_minor,
+            currency=currency,
             line=line.line,
         )
     if kind == "bai2":
@@ -101,6 +104,7 @@ def said_by(kind: Kind, line: StatementLine) -> Said | None:
         "came_back",
         end_to_end_id=line.end_to_end_id,
         amount_minor=line.amount_minor,
+        currency=currency,
         code=code,
         failure_code=known,
         line=line.line,
@@ -117,6 +121,7 @@ def _returned(entry: nacha_returns.ReturnedEntry) -> Said:
         "came_back",
         trace=entry.trace,
         amount_minor=entry.amount_minor,
+        currency="USD",  # ACH knows no other
         code=entry.code,
         failure_code=reasons.ach_failure(entry.code).failure_code,
         line=entry.line,

@@ -168,6 +168,12 @@ def _match(tx: Transaction, effects: _Effects, said: Said) -> list[_Payout]:
 
 
 def _payouts(tx: Transaction, effects: _Effects, said: Said) -> list[_Payout]:
+    """Return the payouts that are named; one in another currency than was said is not meant."""
+    found = _named(tx, effects, said)
+    return [each for each in found if said.currency in (None, each.currency)]
+
+
+def _named(tx: Transaction, effects: _Effects, said: Said) -> list[_Payout]:
     livemode = effects.livemode
     if said.trace is not None:
         return tx.rows(_Payout, _BY_TRACE, livemode=livemode, trace=said.trace)
@@ -202,7 +208,7 @@ def _state(
         return
     for ordinal, line in enumerate(statement.lines, start=1):
         effects.lines.append(
-            _whose(tx, effects, kind, line)
+            _whose(tx, effects, kind, line, statement.currency)
             | {
                 "amount": line.amount_minor,
                 "booked_on": line.booked_on,
@@ -218,7 +224,11 @@ def _state(
 
 
 def _whose(
-    tx: Transaction, effects: _Effects, kind: bank_readings.Kind, line: StatementLine
+    tx: Transaction,
+    effects: _Effects,
+    kind: bank_readings.Kind,
+    line: StatementLine,
+    currency: str,
 ) -> dict[str, object]:
     """Return the payout that a line is about, by its reference and its amount; hear what it says.
 
@@ -226,11 +236,11 @@ def _whose(
     """
     found: list[_Payout] = []
     if _id(_PAYOUT, line.end_to_end_id) is not None:
-        said = bank_readings.said_by(kind, line)
+        said = bank_readings.said_by(kind, line, currency)
         if said is not None:
             found = _match(tx, effects, said)
         else:
-            named = Said("came_back", end_to_end_id=line.end_to_end_id)
+            named = Said("came_back", end_to_end_id=line.end_to_end_id, currency=currency)
             found = _payouts(tx, effects, named)
     for payout in found:
         if payout.amount == abs(line.amount_minor):
