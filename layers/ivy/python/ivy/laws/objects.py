@@ -17,10 +17,12 @@ L7 = Law(
         FROM refunds GROUP BY 1, 2, 3),
     disputed AS (
         SELECT merchant_id, livemode, charge_id, min(currency) AS least, max(currency) AS most,
-               coalesce(sum(amount) FILTER (WHERE status <> 'won'), 0) AS taken
+               coalesce(sum(amount) FILTER (WHERE status <> 'won'), 0) AS taken,
+               coalesce(sum(amount) FILTER (WHERE status = 'lost'), 0) AS lost
         FROM disputes GROUP BY 1, 2, 3),
     told AS (
         SELECT charges.*, coalesce(refunded.done, 0) AS done, coalesce(taken, 0) AS taken,
+               coalesce(lost, 0) AS lost,
                coalesce(refunded.pending, 0) AS pending,
                coalesce(refunded.fee_returned, 0) AS returned,
                (refunded.least, refunded.most) <> (currency, currency)
@@ -33,8 +35,8 @@ L7 = Law(
     SELECT 'ch_' || replace(id::text, '-', '') || CASE
         WHEN NOT amount_captured BETWEEN 0 AND amount THEN
             concat(' captured ', amount_captured, ' of ', amount, ' authorised')
-        WHEN done + taken > amount_captured THEN
-            concat(' gave back ', done + taken, ' of ', amount_captured, ' captured')
+        WHEN done + lost > amount_captured THEN
+            concat(' gave back ', done + lost, ' of ', amount_captured, ' captured')
         WHEN returned > coalesce(fee, 0) THEN
             concat(' returned ', returned, ' of a fee of ', coalesce(fee, 0))
         WHEN mixed THEN ' is not in the currency of its refunds and disputes'
