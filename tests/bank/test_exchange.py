@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib.resources import files
 
 import pytest
 import xmlschema
 from defusedxml import ElementTree  # type: ignore[import-untyped]  # publishes no types
 
-from functions.bank_accounts import create, delete
+from functions.bank_accounts import delete
 from functions.outbox import relay
 from functions.payouts import cancel, submit
+from functions.payouts import create as create_payout
+from ivy import payout_files, payouts
 from ivy import simulated_bank_accounts as numbers
-from ivy.bank_files import reasons
+from ivy.bank_files import CreditTransfer, Originator, PaymentFile, UsAccount, nacha, reasons
 from tests.bank.exchange import EARNED, EXECUTED, RETURNED, Exchange
 from tests.bank_accounts import BY_ROUTING
 from tests.unit.bank_files.ach_checker import complaints
@@ -132,7 +135,7 @@ def test_a_name_that_no_bank_can_read_stops_nobody_else(exchange: Exchange) -> N
 @pytest.mark.parametrize("name", ["世界", "-" * 22 + "A"])
 def test_such_a_name_is_refused_with_the_account(exchange: Exchange, name: str) -> None:
     body = BY_ROUTING | {"account_holder_name": name}
-    refused = exchange.till.post(create.handler, body)
+    refused = exchange.till.post(create_payout.handler, body)
     assert (refused.status, refused.code) == (422, "request_invalid")
     assert refused.json()["errors"][0]["pointer"] == "/account_holder_name"
 
@@ -174,3 +177,41 @@ def test_a_lost_message_is_sent_again(exchange: Exchange) -> None:
     exchange.here.run(relay.handler)
     exchange.process()
     assert exchange.status(payout) == "in_transit"
+
+
+def test_a_sum_that_one_file_cannot_state_goes_in_two(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange.earn()
+    account = exchange.linked()
+    first, second = (exchange.pay(account, amount) for amount in (1_000, 1_001))
+    monkeypatch.setattr(payout_files, "MAX_TOTAL_MINOR", 2_000)
+    exchange.submit()
+    assert [exchange.status(each) for each in (first, second)] == ["in_transit", "pending"]
+    exchange.submit()
+    assert exchange.status(second) == "in_transit"
+    assert len(exchange.files("bank/out/")) == 2
+
+
+def test_a_file_of_the_largest_payouts_can_be_written() -> None:
+    count = payout_files.MAX_TOTAL_MINOR // payouts.MAX_AMOUNT_MINOR
+    transfers = tuple(
+        CreditTransfer(
+            end_to_end_id=f"po_{trace:032x}",
+            trace=trace,
+            amount_minor=payouts.MAX_AMOUNT_MINOR,
+            currency="USD",
+            creditor_name="ANALYTICAL ENGINES",
+            creditor=UsAccount("110000000", "000123456789"),
+        )
+        for trace in range(1, count + 1)
+    )
+    originator = Originator("IVY", "IVYTEST001", UsAccount("110000000", "900000000001"), "BANK")
+    at = datetime(2026, 11, 27, tzinfo=UTC)
+    assert nacha.write(PaymentFile("bf_1", at, at.date(), originator, "USD", transfers))
+
+
+def test_more_than_a_transfer_holds_is_refused(exchange: Exchange) -> None:
+    body = {"currency": "USD", "amount": payouts.MAX_AMOUNT_MINOR + 1}
+    refused = exchange.till.post(create_payout.handler, body)
+    assert (refused.status, refused.json()["errors"][0]["pointer"]) == (422, "/amount")

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import accumulate
 from typing import Literal, LiteralString
 from uuid import UUID
 
@@ -31,6 +32,9 @@ from ivy.outbox import Task
 
 MAX_TRANSFERS = outbox.RELAY_LIMIT
 """In one file: as many promises as are made at once when it is sent."""
+
+MAX_TOTAL_MINOR = 999_999_999_999
+"""Of one file: twelve digits, in which ACH states its sum."""
 
 MAX_FILES = 20
 """That one run finishes; more wait for the next."""
@@ -133,9 +137,15 @@ def prepare(tx: Transaction, at: datetime) -> int:
             limit=MAX_TRANSFERS,
         )
         if going:
-            begun += _begin(tx, originating, going, at)
+            begun += _begin(tx, originating, _within_the_total(going), at)
     faults.point("payouts.submit.before_commit")
     return begun
+
+
+def _within_the_total(going: Sequence[_Going]) -> Sequence[_Going]:
+    """Return the first payouts whose sum a file can state; the others go with the next."""
+    sums = accumulate(each.amount for each in going)
+    return [each for each, total in zip(going, sums, strict=True) if total <= MAX_TOTAL_MINOR]
 
 
 def _begin(

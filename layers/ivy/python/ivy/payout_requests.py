@@ -219,12 +219,11 @@ def _asked(tx: Transaction, caller: Caller, new: NewPayout, at: datetime) -> Ask
 
 
 def wanted(tx: Transaction, asked: Asked) -> int:
-    """Return the amount that is wanted: as said, or all that there is."""
+    """Return the amount that is wanted: as said, or as much as there is and one payout can take."""
     if asked.amount is not None:
         return asked.amount
-    return max(
-        payout_items.available(tx, asked.tenant, asked.currency) - _fee(tx, asked.currency), 0
-    )
+    there = payout_items.available(tx, asked.tenant, asked.currency)
+    return min(max(there - _fee(tx, asked.currency), 0), payouts.MAX_AMOUNT_MINOR)
 
 
 def _funds(tx: Transaction, tenant: Tenant, currency: str, amount: int) -> None:

@@ -34,6 +34,10 @@ Status = Literal[
 ]  # fmt: skip
 
 
+MAX_AMOUNT_MINOR = 9_999_999_999
+"""The most that a transfer of ACH holds; what is above goes with another payout."""
+
+
 class NewPayout(Input):
     """A payout to make."""
 
@@ -42,7 +46,8 @@ class NewPayout(Input):
     )
 
     amount: Annotated[
-        AmountMinor | None, Field(description="All that is available when left out.")
+        Annotated[AmountMinor, Field(le=MAX_AMOUNT_MINOR)] | None,
+        Field(description="All that is available, up to the most there is, when left out."),
     ] = None
     currency: CurrencyCode
     bank_account: Annotated[
