@@ -13,19 +13,24 @@ def handler(database: Database) -> dict[str, Any]:
     """Prepare files in one transaction, write each outside of any, note in another that it is sent.
 
     What was prepared and not sent before is finished first; its bytes are the same again.
+
+    Raises:
+        ChangedError: After everything else is done, when some file's would not be.
     """
-    left = _send(database)
+    left, _ = _send(database)
     with database.transaction() as tx:
         begun = payout_files.prepare(tx, ids.now())
     faults.point("payouts.submit.after_prepare")
-    promised = _send(database)
+    promised, changed = _send(database)
+    if changed:
+        raise payout_files.ChangedError(f"{', '.join(changed)}: not what was prepared")
     return {"finished": left, "begun": begun, "promised": promised}
 
 
-def _send(database: Database) -> int:
-    """Give every prepared file to the bank, and return how many payouts are to be told so."""
+def _send(database: Database) -> tuple[int, list[str]]:
+    """Give files to the bank; returns how many payouts are told so, and which files may not go."""
     with database.transaction() as tx:
-        files = payout_files.prepared(tx)
+        files, changed = payout_files.prepared(tx)
     promised = 0
     for file in files:
         documents.put(file.key, file.content)
@@ -35,4 +40,4 @@ def _send(database: Database) -> int:
         faults.point("payouts.submit.after_sent")
         promised += len(tasks)
         outbox.send(tasks)
-    return promised
+    return promised, changed

@@ -104,6 +104,23 @@ def test_a_prepared_file_that_has_changed_is_not_sent(exchange: Exchange) -> Non
     assert exchange.files() == {}
 
 
+def test_a_changed_file_does_not_hold_up_others(exchange: Exchange) -> None:
+    exchange.earn()
+    stuck = exchange.pay(exchange.linked())
+    with (
+        exchange.here.dying_at("payouts.submit.after_prepare"),
+        pytest.raises(Exception, match="f"),
+    ):
+        exchange.here.run(submit.handler)
+    exchange.here.connection.execute("UPDATE bank_files SET sha256 = repeat('0', 64)")
+    other = exchange.pay(exchange.linked("000123000002"))
+    with pytest.raises(JobError):
+        exchange.here.run(submit.handler)
+    exchange.process()
+    assert [exchange.status(each) for each in (stuck, other)] == ["pending", "in_transit"]
+    assert len(exchange.files()) == 1
+
+
 def test_a_bank_that_takes_no_files(exchange: Exchange) -> None:
     exchange.earn()
     payout = exchange.pay(exchange.linked())

@@ -204,28 +204,39 @@ def _fits(written: Callable[[Sequence[_Going]], bytes], going: _Going) -> bool:
     return True
 
 
-def prepared(tx: Transaction) -> list[BankFile]:
-    """Return files that are to be sent, oldest first, with their content.
+def prepared(tx: Transaction) -> tuple[list[BankFile], list[str]]:
+    """Return files that are to be sent, oldest first, and the names of those that may not be.
 
-    Raises:
-        ChangedError: One would not be what it was when it was prepared.
+    One that would not be what it was when it was prepared waits for an operator; others do not
+    wait for it.
     """
-    return [_content(tx, each) for each in tx.rows(_Prepared, _PREPARED, limit=MAX_FILES)]
+    files: list[BankFile] = []
+    changed: list[str] = []
+    for each in tx.rows(_Prepared, _PREPARED, limit=MAX_FILES):
+        content = _content(tx, each)
+        if content is not None and hashlib.sha256(content).hexdigest() == each.sha256:
+            files.append(BankFile(each.id, each.key, content))
+        else:
+            changed.append(_FILE.write(each.id))
+    return files, changed
 
 
-def _content(tx: Transaction, file: _Prepared) -> BankFile:
-    (originating,) = tx.rows(
+def _content(tx: Transaction, file: _Prepared) -> bytes | None:
+    """Return what a file would be now; None when it could not be written any more."""
+    originating = tx.row(
         _Originating,
         _ORIGINATORS + " WHERE (livemode, currency) = (%(livemode)s, %(currency)s)",
         on=file.execute_on,
         livemode=file.livemode,
         currency=file.currency,
     )
+    if originating is None:
+        return None
     going = tx.rows(_Going, _IN_FILE, file=file.id)
-    content = _render(originating, file.id, file.created_at, file.execute_on, going)
-    if hashlib.sha256(content).hexdigest() != file.sha256:
-        raise ChangedError(f"{_FILE.write(file.id)} is not what was prepared")
-    return BankFile(file.id, file.key, content)
+    try:
+        return _render(originating, file.id, file.created_at, file.execute_on, going)
+    except BankFileError:
+        return None
 
 
 def sent(tx: Transaction, file: BankFile) -> list[Task]:
