@@ -39,6 +39,6 @@ def handler(
 ) -> Payout:
     """Approve a payout that somebody else has asked for; its money leaves the balance now.
 
-    Only a person can, logged in, and not the one who asked.
+    Only a person can, logged in, and not the one who asked or who made the key that did.
     """
     return payout_requests.approve(tx, caller, id)

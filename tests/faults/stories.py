@@ -188,6 +188,7 @@ def payouts(world: World, key: str) -> None:
     """By request, by approval and by schedule; one is canceled, and one comes back."""
     ada = world.accounts[0]
     world.agree(payout_approval_cents=5_000, payout_schedule="manual")
+    world.forget_who_made_keys()  # a colleague, so that the one person there is may approve
     number = f"{zlib.crc32(key.encode()):012}"
     bank = {"country": "US", "currency": "USD", "routing_number": "110000000"}
     account = world.post(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from functions.api_keys import create as create_key
 from functions.balance_transactions import list as list_transactions
 from functions.payouts import approve, cancel, create, get, make, reject, schedule, submit
 from functions.payouts import list as list_payouts
@@ -221,6 +222,28 @@ def test_a_large_payout_needs_somebody_else(till: Till) -> None:
     assert [each["type"] for each in till.told("payout")][-2:] == [
         "payout.approval_requested", "payout.approved",
     ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("account")
+def test_a_key_is_no_second_person(till: Till) -> None:
+    """Whoever made a key has asked for what it asks for, also by a key that was made with it."""
+    till.set(payout_approval_cents=0)
+    earn(till)
+    platform = till.here.platform
+    of_the_key = platform.request(
+        create_key.handler, {"name": "second"}, bearer=till.account.secret_key
+    ).json()["secret"]
+    for number, bearer in enumerate((till.account.secret_key, of_the_key)):
+        asked = platform.request(
+            create.handler,
+            {"currency": "USD", "amount": 1_000},
+            bearer=bearer,
+            headers={"Idempotency-Key": f"by key {number}"},
+        ).json()
+        assert asked["status"] == "requires_approval"
+        refused = decide(till, approve, asked["id"])
+        assert (refused.status, refused.code) == (403, "self_approval")
+    assert till.balance()[1] == NET
 
 
 @pytest.mark.usefixtures("account")

@@ -134,8 +134,19 @@ def create(tx: Transaction, caller: Caller, new: NewApiKey) -> CreatedApiKey:
         allowed_ips=created.allowed_ips,
         created_at=at,
         expires_at=new.expires_at,
+        created_by=person_behind(tx, caller),
     )
     return created
+
+
+def person_behind(tx: Transaction, caller: Caller) -> UUID | None:
+    """Return the person who calls, or who made the key that does; None when nobody knows."""
+    if caller.user is not None:
+        return caller.user
+    made_by: UUID | None = tx.value(
+        "SELECT created_by FROM api_keys WHERE id = %(id)s", id=caller.credential
+    )
+    return made_by
 
 
 def _in_the_past(new: NewApiKey, at: datetime) -> Iterator[FieldError]:
@@ -258,7 +269,8 @@ _SELECT = "SELECT " + _COLUMNS + " FROM api_keys"
 
 _INSERT = """
     INSERT INTO api_keys (merchant_id, id, livemode, kind, name, hash, prefix, last4, scopes,
-                          allowed_ips, created_at, expires_at)
+                          allowed_ips, created_at, expires_at, created_by)
     VALUES (%(merchant_id)s, %(id)s, %(livemode)s, %(kind)s, %(name)s, %(hash)s, %(prefix)s,
-            %(last4)s, %(scopes)s, %(allowed_ips)s::cidr[], %(created_at)s, %(expires_at)s)
+            %(last4)s, %(scopes)s, %(allowed_ips)s::cidr[], %(created_at)s, %(expires_at)s,
+            %(created_by)s)
 """

@@ -296,7 +296,7 @@ def require_verified(attempted: BankAccount) -> None:
 
 
 def delete(tx: Transaction, caller: Caller, account_id: UUID) -> BankAccount:
-    """Remove a bank account for good; nothing more is sent there.
+    """Remove a bank account for good. Payouts that are in a file for the bank still go there.
 
     Raises:
         CredentialInvalid, ResourceMissing.

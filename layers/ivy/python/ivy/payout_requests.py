@@ -14,6 +14,7 @@ from typing import LiteralString
 from uuid import UUID
 
 from ivy import (
+    api_keys,
     bank_accounts,
     errors,
     faults,
@@ -112,7 +113,7 @@ def approve(tx: Transaction, caller: Caller, payout_id: UUID) -> Payout:
     Raises:
         ResourceMissing, ApproverNotAPerson.
         PayoutNotApprovable: By its state.
-        SelfApproval: The caller has asked for it.
+        SelfApproval: The caller has asked for it, or made the key that did.
         BankAccountUnverified, BankAccountCoolingOff, BalanceInsufficient: By now.
     """
     if caller.user is None:
@@ -212,7 +213,7 @@ def _asked(tx: Transaction, caller: Caller, new: NewPayout, at: datetime) -> Ask
         amount=new.amount,
         currency=new.currency,
         bank_account=account_id,
-        maker=caller.user or caller.credential,
+        maker=api_keys.person_behind(tx, caller) or caller.credential,
         description=new.description,
         metadata=new.metadata,
     )
