@@ -21,6 +21,7 @@ def handler(
 ) -> BankAccount:
     """Remove a bank account for good.
 
-    Nothing more is sent there. Added anew it is to be verified anew, and is payable 24 hours after.
+    No payout is made to it any more; one that is in a file for the bank already still goes there.
+    Added anew it is to be verified anew, and is payable 24 hours after.
     """
     return bank_accounts.delete(tx, caller, id)

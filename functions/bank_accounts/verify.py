@@ -1,7 +1,8 @@
 """POST /v1/bank_accounts/{id}/verify."""
 
-from ivy import bank_accounts
-from ivy.bank_accounts import BankAccount, Deposits
+from ivy import bank_account_verification as verification
+from ivy.bank_account_verification import Deposits
+from ivy.bank_accounts import BankAccount
 from ivy.callers import Caller, Scope
 from ivy.database import Database
 from ivy.errors import (
@@ -32,6 +33,6 @@ def handler(
     and add it anew. In test mode the amounts are 32 and 45.
     """
     with database.transaction(caller.tenant) as tx:
-        attempted = bank_accounts.verify(tx, caller, id, sent)
-    bank_accounts.require_verified(attempted)  # after the commit: a wrong attempt counts
+        attempted = verification.verify(tx, caller, id, sent)
+    verification.require_verified(attempted)  # after the commit: a wrong attempt counts
     return attempted

@@ -13,7 +13,9 @@ import pytest
 from functions.api_keys import revoke
 from functions.bank_accounts import create, delete, get
 from ivy import bank_accounts, errors, ids
-from ivy.bank_accounts import BankAccount, Deposits, NewBankAccount
+from ivy.bank_account_verification import Deposits
+from ivy.bank_account_verification import verify as verify_account
+from ivy.bank_accounts import BankAccount, NewBankAccount
 from ivy.callers import Caller
 from ivy.database import Database, Tenant
 from tests.bank_accounts import (
@@ -120,7 +122,7 @@ def test_attempts_at_once_are_three_in_all(store: Store, platform: Platform, ada
         def work(database: Database, caller: Caller = caller, account: UUID = account) -> str:
             with database.transaction(caller.tenant) as tx:
                 sent = Deposits(amounts=WRONG)
-                left = bank_accounts.verify(tx, caller, account, sent).verification.attempts_left
+                left = verify_account(tx, caller, account, sent).verification.attempts_left
             return str(left)
 
         outcomes = sorted(at_once(store, work))
@@ -136,7 +138,7 @@ def test_right_answers_at_once_verify_once(store: Store, platform: Platform, ada
 
     def work(database: Database) -> str:
         with database.transaction(caller.tenant) as tx:
-            return bank_accounts.verify(tx, caller, account, Deposits(amounts=RIGHT)).status
+            return verify_account(tx, caller, account, Deposits(amounts=RIGHT)).status
 
     outcomes = sorted(at_once(store, work))
     assert outcomes == ["bank_account_already_verified"] * (THREADS - 1) + ["verified"]

@@ -4,14 +4,15 @@ An account is ``verified`` once its merchant has named the two small amounts tha
 and payable from then on. One that is added beside or after another in its currency is payable a day
 later, so that whoever gets hold of a session cannot redirect the money before it is noticed.
 
-The number itself is written once. Nothing here can read it back: callers see its last four
-characters, and a fingerprint that tells whether two accounts are the same.
+``ivy.bank_account_verification`` compares the amounts. The number itself is written once, and
+nothing here can read it back: callers see its last four characters, and a fingerprint that tells
+whether two accounts are the same.
 """
 
 from __future__ import annotations
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -36,8 +37,6 @@ TEST_DEPOSITS_MINOR = (32, 45)
 
 NAME_LENGTH = 22
 """As much of a holder's name as every kind of file has room for."""
-
-COOL_OFF = timedelta(hours=24)
 
 
 def _carried(name: str) -> str:
@@ -111,17 +110,6 @@ class NewBankAccount(Input):
     def number(self) -> str:
         """The whole number, by which two accounts are the same."""
         return self.iban or f"{self.routing_number}:{self.account_number}"
-
-
-class Deposits(Input):
-    """The two amounts that arrived, in any order."""
-
-    model_config = example(amounts=list(TEST_DEPOSITS_MINOR))
-
-    amounts: Annotated[
-        list[Annotated[int, Field(strict=True, ge=1, le=MAX_DEPOSIT_MINOR)]],
-        Field(min_length=2, max_length=2, description="Minor units of the account's currency."),
-    ]
 
 
 class Verification(Object):
@@ -243,58 +231,6 @@ def _deposits(tenant: Tenant) -> tuple[int, int]:
     return first, second
 
 
-def verify(tx: Transaction, caller: Caller, account_id: UUID, sent: Deposits) -> BankAccount:
-    """Compare amounts with those that were sent; returns the account as the attempt leaves it.
-
-    A wrong attempt counts only if it is committed: so commit, and then ``require_verified``.
-
-    Raises:
-        CredentialInvalid, ResourceMissing.
-        BankAccountAlreadyVerified, BankAccountVerificationFailed: By the account's state.
-    """
-    api_keys.check_standing(tx, caller)
-    account = lock(tx, account_id)
-    if account.status == "verified":
-        raise errors.BankAccountAlreadyVerified
-    if account.status == "verification_failed":
-        raise errors.BankAccountVerificationFailed
-    at = tx.now()
-    if tx.value(_MATCHES, id=account.id, amounts=sorted(sent.amounts)):
-        cools_off = tx.value("SELECT cools_off FROM bank_accounts WHERE id = %(id)s", id=account.id)
-        return _change(
-            tx,
-            caller.tenant,
-            account,
-            at,
-            status="verified",
-            payable_from=at + COOL_OFF if cools_off else at,
-            verification=account.verification.model_copy(update={"verified_at": at}),
-        )
-    left = account.verification.attempts_left - 1
-    missed = account.verification.model_copy(update={"attempts_left": left})
-    if left == 0:
-        return _change(
-            tx, caller.tenant, account, at, status="verification_failed", verification=missed
-        )
-    tx.run(
-        "UPDATE bank_accounts SET verification_attempts = %(attempts)s WHERE id = %(id)s",
-        id=account.id,
-        attempts=MAX_ATTEMPTS - left,
-    )
-    return account.model_copy(update={"verification": missed})
-
-
-def require_verified(attempted: BankAccount) -> None:
-    """Refuse what an attempt has left unverified.
-
-    Raises:
-        MicroDepositMismatch: With how many attempts are left.
-    """
-    if attempted.status != "verified":
-        left = attempted.verification.attempts_left
-        raise errors.MicroDepositMismatch(param="amounts", facts={"attempts_left": left})
-
-
 def delete(tx: Transaction, caller: Caller, account_id: UUID) -> BankAccount:
     """Remove a bank account for good. Payouts that are in a file for the bank still go there.
 
@@ -302,7 +238,7 @@ def delete(tx: Transaction, caller: Caller, account_id: UUID) -> BankAccount:
         CredentialInvalid, ResourceMissing.
     """
     api_keys.check_standing(tx, caller)
-    return _change(tx, caller.tenant, lock(tx, account_id), tx.now(), status="deleted")
+    return change(tx, caller.tenant, lock(tx, account_id), tx.now(), status="deleted")
 
 
 def payable(
@@ -396,7 +332,7 @@ def page(tx: Transaction, query: BankAccountQuery) -> pages.Listing[BankAccount]
     return pages.listing(BankAccount, found, query.limit)
 
 
-def _change(
+def change(
     tx: Transaction, tenant: Tenant, before: BankAccount, at: datetime, **fields: Any
 ) -> BankAccount:
     """Write a transition, the account's row and its event, and return the account after it."""
@@ -424,8 +360,6 @@ _SELECT = """
 """
 
 _ONE = _SELECT + " AND id = %(id)s"
-
-_MATCHES = "SELECT micro_deposits = %(amounts)s::smallint[] FROM bank_accounts WHERE id = %(id)s"
 
 _INSERT = """
     INSERT INTO bank_accounts (merchant_id, livemode, id, created_at, country, currency,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from ivy import bank_accounts, errors, money, payout_requests
+from ivy import bank_accounts, money, payout_requests
 from ivy.database import Tenant, Transaction
 from ivy.models import Input
 from ivy.payout_requests import Asked
@@ -51,10 +51,7 @@ def make(tx: Transaction, wanted: Due, at: datetime) -> Payout | None:
     amount = payout_requests.wanted(tx, asked)
     if amount < currency.scaled(least):
         return None
-    try:
-        return payout_requests.begin(tx, asked, amount, at)
-    except errors.BalanceInsufficient:  # pragma: no cover - the funds are locked since
-        return None
+    return payout_requests.begin(tx, asked, amount, at)
 
 
 _DUE = """
