@@ -135,7 +135,7 @@ def test_a_name_that_no_bank_can_read_stops_nobody_else(exchange: Exchange) -> N
 @pytest.mark.parametrize("name", ["世界", "-" * 22 + "A"])
 def test_such_a_name_is_refused_with_the_account(exchange: Exchange, name: str) -> None:
     body = BY_ROUTING | {"account_holder_name": name}
-    refused = exchange.till.post(create_payout.handler, body)
+    refused = exchange.till.post(create.handler, body)
     assert (refused.status, refused.code) == (422, "request_invalid")
     assert refused.json()["errors"][0]["pointer"] == "/account_holder_name"
 
