@@ -9,7 +9,7 @@ import pytest
 import xmlschema
 from defusedxml import ElementTree  # type: ignore[import-untyped]  # publishes no types
 
-from functions.bank_accounts import delete
+from functions.bank_accounts import create, delete
 from functions.outbox import relay
 from functions.payouts import cancel, submit
 from functions.payouts import create as create_payout
