@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from local import operating
+from local.explaining import explained
 
 if TYPE_CHECKING:
     from local.home import Home
@@ -30,7 +32,7 @@ def up(
     """Start everything, print how to use it, and stay until Ctrl-C."""
     from local import running  # noqa: PLC0415 - each command loads what it needs
 
-    with _explained():
+    with explained():
         raise typer.Exit(running.detached() if detach else running.foreground(watch=watch))
 
 
@@ -39,7 +41,7 @@ def down() -> None:
     """Stop the stack, and whatever a killed one left behind."""
     from local import running  # noqa: PLC0415 - each command loads what it needs
 
-    with _explained():
+    with explained():
         ended = running.shut_down(_home())
         print("Stopped." if ended else "Nothing was running.")  # noqa: T201 - a command's answer
 
@@ -68,7 +70,7 @@ def logs(
     """Follow what the functions log: all of them, or one."""
     from local import report  # noqa: PLC0415 - each command loads what it needs
 
-    with _explained():
+    with explained():
         report.logs(_home(), name, follow=follow)
 
 
@@ -77,7 +79,7 @@ def invoke(name: Annotated[str, typer.Argument(help="Such as outbox/relay.")]) -
     """Run one function now, with its sample from events/, and print its answer."""
     from local import report  # noqa: PLC0415 - each command loads what it needs
 
-    with _explained():
+    with explained():
         print(report.invoke(_home(), name))  # noqa: T201 - a command's answer
 
 
@@ -93,7 +95,7 @@ def psql(
     from local.home import ROLES  # noqa: PLC0415 - each command loads what it needs
     from local.postgres import DATABASE, Postgres, binaries  # noqa: PLC0415 - same
 
-    with _explained():
+    with explained():
         home = _home()
         if role not in ROLES:
             raise typer.BadParameter(f"one of {', '.join(ROLES)}", param_hint="--role")
@@ -111,7 +113,7 @@ def key(
     *, publishable: Annotated[bool, typer.Option("--publishable", help="The public one.")] = False
 ) -> None:
     """Print the demo merchant's secret test key, for use in other commands."""
-    with _explained():
+    with explained():
         merchant = _home().running()["merchant"]
         print(merchant["publishable_key" if publishable else "secret_key"])  # noqa: T201 - the answer
 
@@ -134,7 +136,7 @@ def stuck(
 
     from local import operators  # noqa: PLC0415 - same
 
-    with _explained():
+    with explained():
         home = _home()
         every = {"everything": everything or bool(resolve)}
         found = operators.run(home, "outbox/stuck", every)["data"]
@@ -163,7 +165,7 @@ def listen(
     """Receive the demo merchant's webhooks, verify them, and print a line for each until Ctrl-C."""
     from local import listen as receiver  # noqa: PLC0415 - each command loads what it needs
 
-    with _explained():
+    with explained():
         wanted = [each.strip() for each in events.split(",")]
         receiver.listen(_home(), forward_to=forward_to, events=wanted)
 
@@ -179,10 +181,13 @@ def trigger(
 
     if not event_type and not types:
         raise typer.BadParameter("name one, or use --list", param_hint="TYPE")
-    with _explained():
+    with explained():
         lines = events.types(_home()) if types else events.trigger(_home(), event_type)
         print("\n".join(lines))  # noqa: T201 - a command's answer
 
+
+app.add_typer(operating.merchant, name="merchant")
+app.add_typer(operating.holidays, name="holidays")
 
 clock = typer.Typer(help="Show the demo merchant's test clock, or move it forward.")
 app.add_typer(clock, name="clock", invoke_without_command=True)
@@ -194,7 +199,7 @@ def show_clock(context: typer.Context) -> None:
     from local import clock as clocks  # noqa: PLC0415 - each command loads what it needs
 
     if context.invoked_subcommand is None:
-        with _explained():
+        with explained():
             print(clocks.show(_home()))  # noqa: T201 - a command's answer
 
 
@@ -205,7 +210,7 @@ def advance(
     """Let time pass, wait until everything has happened that it brings, and count it."""
     from local import clock as clocks  # noqa: PLC0415 - each command loads what it needs
 
-    with _explained():
+    with explained():
         print("\n".join(clocks.advance(_home(), how_far)))  # noqa: T201 - a command's answer
 
 
@@ -226,7 +231,7 @@ def redrive(
     from local import dead_letters  # noqa: PLC0415 - each command loads what it needs
     from local.home import typed  # noqa: PLC0415 - same
 
-    with _explained():
+    with explained():
         sqs = dead_letters.client(_home())
         found = dead_letters.every(sqs)
         if not queue:
@@ -251,7 +256,7 @@ def prove(
     """Prove the books: every law, over all merchants; exit code 1 when one does not hold."""
     from local import books  # noqa: PLC0415 - each command loads what it needs
 
-    with _explained():
+    with explained():
         if sql:
             print(books.query(sql))  # noqa: T201 - a command's answer
             return
@@ -273,7 +278,7 @@ def export(
     """Write the books as a beancount journal, for bean-check and every tool of its family."""
     from local import books  # noqa: PLC0415 - each command loads what it needs
 
-    with _explained():
+    with explained():
         count = books.export(_home(), out, merchant=merchant, livemode=live)
         print(f"{out}: {count} transactions.")  # noqa: T201 - a command's answer
 
@@ -304,23 +309,6 @@ def _running_port(home: Home) -> int:
     if not port or not port_taken(port):
         raise LocalError("The database does not run.", "Start it with `ivy up`.")
     return port
-
-
-class _explained:  # noqa: N801 - reads as a statement
-    """Turns an expected failure into its message, its fix and exit code 1."""
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from local.errors import LocalError  # noqa: PLC0415 - each command loads what it needs
-        from local.home import typed  # noqa: PLC0415 - same
-
-        if isinstance(error, LocalError):
-            print(f"\n{error}", file=sys.stderr)  # noqa: T201 - a command's answer
-            if error.fix:
-                print(f"→ {typed(error.fix)}", file=sys.stderr)  # noqa: T201 - same
-            raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from functions.connectors import collect
 from functions.disputes import accept, evidence
 from functions.disputes import list as list_disputes
 from functions.events import trigger
+from functions.merchants import update as update_merchant
 from functions.payouts import approve, reject
 from functions.payouts import cancel as cancel_payout
 from functions.payouts import create as create_payout
@@ -321,6 +322,14 @@ def canceled_twice(world: World) -> Reply:
     return world.post(cancel_payout.handler, id=payout)
 
 
+def limit_loosened(world: World, bearer: str, times: int = 1) -> Reply:
+    key = world.account.secret_key
+    world._send(update_merchant.handler, {"payout_approval_limit": 0}, bearer=key)
+    for _ in range(times):
+        answer = world._send(update_merchant.handler, {"payout_approval_limit": 1}, bearer=bearer)
+    return answer
+
+
 def advanced_twice(world: World) -> Reply:
     """In an account of its own: the clock does not arrive."""
     account = world.platform.open_account("tomorrow@example.com")
@@ -383,6 +392,8 @@ REACHED: dict[str, Callable[[World], Reply]] = {
     "bank_account_cooling_off": lambda world: paid_to(world, added(world, RIGHT)),
     "approver_not_a_person": lambda world: world.post(approve.handler, id="po_" + "0" * 32),
     "self_approval": lambda world: by_the_person(world, approve.handler, id=to_be_approved(world)),
+    "owner_required": lambda world: limit_loosened(world, world.account.secret_key),
+    "confirmation_required": lambda world: limit_loosened(world, world.account.access_token, 2),
     "payout_not_approvable": approved_twice,
     "payout_not_cancelable": canceled_twice,
     "clock_advancing": advanced_twice,

@@ -67,9 +67,15 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *("recorded_at", "value_on", "kind", "part", "livemode", "reverses", "reason"),
         ),
         "members": {"INSERT"},
-        "merchants": inserting(
-            *("id", "public_id", "name", "country", "default_currency", "time_zone", "created_at")
-        ),
+        "merchant_changes": {"INSERT"},
+        "merchants": {
+            *inserting("id", "public_id", "name", "country", "default_currency", "time_zone"),
+            *inserting("created_at"),
+            *updating("time_zone", "cutoff", "payout_schedule", "payout_minimum_cents"),
+            *updating("payout_approval_cents", "payout_approval_decided_by"),
+            *updating("payout_approval_proposed_cents", "payout_approval_proposed_by"),
+            *updating("payout_approval_proposed_at", "settings_version"),
+        },
         "outbox": {
             "INSERT",
             "DELETE",
@@ -109,6 +115,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "ivy_jobs": {
         "accounts": {"INSERT", "UPDATE"},
         "bank_answers": {"INSERT"},
+        "bank_holidays": {"INSERT", "DELETE"},
         "bank_files": {"INSERT", *updating("status", "sent_at")},
         "bank_lines": {"INSERT"},
         "bank_receipts": {
@@ -123,8 +130,16 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             "DELETE",
         },
         "event_numbers": {"INSERT"},
+        "events": inserting(
+            *("merchant_id", "livemode", "id", "object_id", "version", "type", "data"),
+            *("ledger_transaction", "created_at"),
+        ),
         "event_watermark": updating("watermark"),
         "idempotency_keys": {"DELETE"},
+        "merchant_changes": {"INSERT"},
+        "merchants": updating(
+            *("reserve_basis_points", "reserve_days", "overdraft_cents", "settings_version")
+        ),
         "outbox": {"INSERT", *updating("next_send_at", "sends")},
         "payouts": updating("bank_file"),
         "rollup": updating("watermark"),

@@ -26,7 +26,7 @@ OF_TEST_MODE = {"test_clocks"}
 OURS = {"bank_files", "bank_lines", "bank_originators", "bank_receipts"}
 """Tables of what is between us and banks: fenced, and no merchant writes or owns their rows."""
 
-WITHOUT_MODE = {"api_keys", "members", "merchants", "users"}
+WITHOUT_MODE = {"api_keys", "members", "merchant_changes", "merchants", "users"}
 """A merchant's two modes share their people and are managed together."""
 
 
@@ -145,6 +145,11 @@ def fill(root: psycopg.Connection[Any], tenant: Tenant) -> None:
         row,
     )
     root.execute("INSERT INTO payout_items VALUES (%(m)s, %(live)s, %(l)s, %(c)s, 1)", row)
+    root.execute(
+        "INSERT INTO merchant_changes VALUES (%(m)s, 2, now(), 'somebody', NULL, '{}', '{}')"
+        " ON CONFLICT DO NOTHING",
+        row,
+    )
     if not tenant.livemode:
         root.execute(
             "INSERT INTO test_clocks (merchant_id, livemode, id, created_at, target)"
@@ -176,6 +181,7 @@ OWNER_OF_ROW = {
     "entries": "(owner, livemode)",
     "api_keys": "(merchant_id, NULL::boolean)",
     "members": "(merchant_id, NULL::boolean)",
+    "merchant_changes": "(merchant_id, NULL::boolean)",
     "merchants": "(id, NULL::boolean)",
     "users": "((SELECT merchant_id FROM members WHERE user_id = users.id), NULL::boolean)",
 }

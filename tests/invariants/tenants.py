@@ -31,6 +31,7 @@ _TENANT_OF: dict[str, LiteralString] = {
     "idempotency_keys": _OF_ANOTHER,
     "journal": "(owner, livemode) IS DISTINCT FROM (current_merchant(), current_livemode())",
     "members": "merchant_id IS DISTINCT FROM current_merchant()",
+    "merchant_changes": "merchant_id IS DISTINCT FROM current_merchant()",
     "merchants": "id IS DISTINCT FROM current_merchant()",
     "outbox": _OF_ANOTHER,
     "payout_items": _OF_ANOTHER,

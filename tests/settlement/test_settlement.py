@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from functions.merchants import update as update_merchant
 from functions.settlements import get
 from ivy import proof, settlement_run
 from tests.settlement.till import Till
@@ -174,6 +175,31 @@ def test_a_capture_after_the_cutoff_is_the_next_days(
     till.be(at)
     seen = till.see(till.charge())
     assert seen["available_on"] == available_on
+
+
+@pytest.mark.parametrize(
+    ("changed", "later"),
+    [
+        ({"settlement_cutoff": "08:30"}, "2026-12-04"),
+        ({"time_zone": "Pacific/Kiritimati"}, "2026-12-04"),  # UTC+14: it is the 2nd there
+        ({"time_zone": "Pacific/Pago_Pago"}, "2026-12-03"),  # UTC-11: still the 1st
+    ],
+)
+def test_changed_settings_are_for_later_captures_and_date_no_charge_anew(
+    till: Till, changed: dict[str, str], later: str
+) -> None:
+    till.be("2026-12-01 11:00")
+    before = till.charge()
+    assert till.see(before)["available_on"] == "2026-12-03"
+    changed_by = till.here.platform.request(
+        update_merchant.handler, changed, bearer=till.account.secret_key
+    )
+    assert changed_by.status == 200, changed_by.body
+    assert till.see(till.charge())["available_on"] == later
+    assert till.see(before)["available_on"] == "2026-12-03"
+    till.close("2026-12-04 12:00")
+    assert till.see(before)["available_on"] == "2026-12-03"
+    assert till.balance() == (0, 2 * (10_000 - FEE), 0)
 
 
 def test_a_capture_that_is_too_late_gets_the_next_day(till: Till) -> None:

@@ -32,6 +32,8 @@ class Scope(StrEnum):
     WEBHOOKS_WRITE = "webhooks:write"
     BANK_ACCOUNTS_READ = "bank_accounts:read"
     BANK_ACCOUNTS_WRITE = "bank_accounts:write"
+    MERCHANT_READ = "merchant:read"
+    MERCHANT_WRITE = "merchant:write"
     API_KEYS_READ = "api_keys:read"
     API_KEYS_WRITE = "api_keys:write"
 

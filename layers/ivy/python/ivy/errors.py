@@ -260,6 +260,21 @@ class SelfApproval(Problem):
     code, status, title = "self_approval", 403, "Somebody else must approve"
 
 
+class OwnerRequired(Problem):
+    """Only an owner who is logged in proposes that fewer payouts need approval."""
+
+    code, status, title = "owner_required", 403, "Only an owner can propose this"
+
+
+class ConfirmationRequired(Problem):
+    """Somebody else must confirm that fewer payouts need approval, by sending the same limit.
+
+    An owner who is alone confirms it 24 hours after proposing it.
+    """
+
+    code, status, title = "confirmation_required", 403, "Somebody else must confirm this"
+
+
 class PayoutNotApprovable(Problem):
     """The payout does not wait for approval: it was decided already, or needs none."""
 

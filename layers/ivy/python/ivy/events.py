@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, LiteralString, Protocol, TypeVar, get_args
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -79,13 +79,19 @@ EndpointEventType = Literal[
     "webhook_endpoint.disabled",
     "webhook_endpoint.recovered",
 ]
-EventType = MoneyEventType | BankAccountEventType | ClockEventType | EndpointEventType
+MerchantEventType = Literal["merchant.updated"]
+"""Changes of what has no states."""
+
+EventType = (
+    MoneyEventType | BankAccountEventType | ClockEventType | EndpointEventType | MerchantEventType
+)
 
 EVENT_TYPES: tuple[str, ...] = (
     *get_args(MoneyEventType),
     *get_args(BankAccountEventType),
     *get_args(ClockEventType),
     *get_args(EndpointEventType),
+    *get_args(MerchantEventType),
 )
 
 EVERY_TYPE = "*"
@@ -295,10 +301,21 @@ def page(tx: Transaction, query: EventQuery) -> pages.Listing[Event]:
         after=query.after_sequence,
         cursor=query.cursor,
         type=query.type,
-        object=UUID(hex=query.object.partition("_")[2]) if query.object else None,
+        object=_subject(query.object) if query.object else None,
         limit=query.limit,
     )
     return pages.listing(Event, found, query.limit)
+
+
+def of_merchant(merchant: UUID) -> UUID:
+    """Return the subject of events about a merchant itself, whose id its test clock has too."""
+    return uuid5(merchant, "merchant")
+
+
+def _subject(written: str) -> UUID:
+    prefix, _, digits = written.partition("_")
+    named = UUID(hex=digits)
+    return of_merchant(named) if prefix == "mer" else named
 
 
 Data = TypeVar("Data")

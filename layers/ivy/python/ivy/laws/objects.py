@@ -88,7 +88,8 @@ L14 = Law(
                data->>'status' || coalesce('(' || (data->>'pending_reason') || ')', '') AS state,
                ledger_transaction IS NULL AND type = 'settlement.closed'
                    AND data->'totals'->>'net' = '0' AS nothing_to_move
-        FROM events WHERE NOT starts_with(type, 'webhook_endpoint.')), -- moves no money
+        FROM events -- of what has states
+        WHERE split_part(type, '.', 1) NOT IN ('webhook_endpoint', 'merchant')),
     steps AS (
         SELECT told.*, coalesce(lag(state) OVER history, '') AS before,
                coalesce(lag(version) OVER history, 0) AS version_before,

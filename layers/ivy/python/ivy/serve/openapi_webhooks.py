@@ -9,6 +9,7 @@ from ivy.charges import Charge
 from ivy.clocks import Clock
 from ivy.disputes import Dispute
 from ivy.events import EVENT_TYPES, Notification
+from ivy.merchants import MerchantSettings
 from ivy.payouts import Payout
 from ivy.refunds import Refund
 from ivy.reserves import Reserve
@@ -25,6 +26,7 @@ DATA = {
     "bank_account": BankAccount.__name__,
     "test_clock": Clock.__name__,
     "webhook_endpoint": Endpoint.__name__,
+    "merchant": MerchantSettings.__name__,
 }
 """The schema of ``data``, by the first part of an event's type."""
 

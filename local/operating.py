@@ -1,0 +1,97 @@
+"""The operators' part of ``ivy``: what is set for a merchant, and when banks are closed."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from local.explaining import explained
+
+if TYPE_CHECKING:
+    from local.home import Home
+
+merchant = typer.Typer(help="Set what operators decide about a merchant.", no_args_is_help=True)
+holidays = typer.Typer(help="Show or change when the banks of a currency are closed.")
+
+Reason = Annotated[str, typer.Option(help="Why; it is written down with your name.")]
+Currency = Annotated[str, typer.Argument(help="Such as USD.")]
+Day = Annotated[str, typer.Argument(help="Such as 2026-12-24.")]
+
+
+@merchant.command("set")
+def set_terms(
+    name: Annotated[str, typer.Argument(metavar="MERCHANT", help="mer_…")],
+    terms: Annotated[
+        list[str],
+        typer.Argument(help="reserve_basis_points=1000, reserve_days=90, overdraft=50000 (cents)."),
+    ],
+    *,
+    reason: Reason,
+) -> None:
+    """Set what of its charges is held back and for how long, and how far refunds may overdraw."""
+    with explained():
+        answer = _run("merchants/configure", merchant=name, reason=reason, **_numbers(terms))
+        kept = ("reserve_basis_points", "reserve_days", "overdraft", "version")
+        print(json.dumps({each: answer[each] for each in ("id", *kept)}))  # noqa: T201 - the answer
+
+
+@holidays.command("list")
+def list_holidays(
+    currency: Annotated[str, typer.Argument(help="Such as USD; all if left out.")] = "",
+    *,
+    year: Annotated[int | None, typer.Option(help="Only of this year.")] = None,
+) -> None:
+    """Show the days on which banks do not settle, besides weekends."""
+    from local import operators  # noqa: PLC0415 - each command loads what it needs
+
+    wanted = {"currency": currency or None, "year": year}
+    with explained():
+        found = operators.run(_home(), "holidays/list", wanted)["data"]
+        print("\n".join(f"{each['currency']}  {each['day']}" for each in found))  # noqa: T201 - same
+
+
+@holidays.command()
+def add(currency: Currency, day: Day, *, reason: Reason) -> None:
+    """Make a day a holiday. Charges that are captured keep the day on which they are available."""
+    _change("holidays/add", currency, day, reason)
+
+
+@holidays.command()
+def remove(currency: Currency, day: Day, *, reason: Reason) -> None:
+    """Make a holiday a banking day again. Charges that are captured keep their day."""
+    _change("holidays/remove", currency, day, reason)
+
+
+def _change(function: str, currency: str, day: str, reason: str) -> None:
+    with explained():
+        answer = _run(function, currency=currency, day=day, reason=reason)
+        kind = "a holiday" if answer["holiday"] else "no holiday"
+        became = "is now" if answer["changed"] else "was already"
+        print(f"{answer['currency']} {answer['day']} {became} {kind}.")  # noqa: T201 - the answer
+
+
+def _run(function: str, **said: Any) -> dict[str, Any]:
+    """Run a command in the name of whoever is logged in on this machine."""
+    from local import operators  # noqa: PLC0415 - each command loads what it needs
+
+    return operators.run(_home(), function, {**said, "by": getpass.getuser()})
+
+
+def _numbers(terms: list[str]) -> dict[str, int]:
+    """Read ``name=number`` pairs; a name that nobody knows is the function's to refuse."""
+    found: dict[str, int] = {}
+    for term in terms:
+        name, _, number = term.partition("=")
+        if not number.isdecimal() or name in found:
+            raise typer.BadParameter(f"{term!r} is not a name and a number: reserve_days=90")
+        found[name] = int(number)
+    return found
+
+
+def _home() -> Home:
+    from local.home import Home  # noqa: PLC0415 - each command loads what it needs
+
+    return Home.current()

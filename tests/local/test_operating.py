@@ -1,0 +1,93 @@
+"""The operators' commands say what their functions are to do, and print what those answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from local import operators
+from local.cli import app
+from local.errors import LocalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Functions:
+    """Stands in for the deployed functions, which are somebody else's machine."""
+
+    def __init__(self, answer: dict[str, Any] | LocalError) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def run(self, _home: Any, function: str, payload: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append((function, payload))
+        if isinstance(self.answer, LocalError):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Functions]:
+    def answer(what: dict[str, Any] | LocalError) -> Functions:
+        made = Functions(what)
+        monkeypatch.setattr(operators, "run", made.run)
+        monkeypatch.setattr("getpass.getuser", lambda: "grace")
+        return made
+
+    return answer
+
+
+def test_terms_are_numbers_by_name(answering: Callable[..., Functions]) -> None:
+    found = {"id": "mer_1", "reserve_basis_points": 5, "reserve_days": 9, "overdraft": 0}
+    functions = answering(found | {"version": 3, "name": "Ada"})
+    said = CliRunner().invoke(
+        app, ["merchant", "set", "mer_1", "reserve_basis_points=5", "overdraft=0", "--reason", "r"]
+    )
+    assert said.exit_code == 0, said.output
+    asked = {"merchant": "mer_1", "reserve_basis_points": 5, "overdraft": 0, "reason": "r"}
+    assert functions.asked == [("merchants/configure", asked | {"by": "grace"})]
+    assert '"version": 3' in said.output
+    assert "Ada" not in said.output
+
+
+@pytest.mark.parametrize("term", ["overdraft", "overdraft=", "overdraft=-1", "overdraft=1.5"])
+def test_what_is_no_number_is_not_sent(answering: Callable[..., Functions], term: str) -> None:
+    functions = answering({})
+    said = CliRunner().invoke(app, ["merchant", "set", "mer_1", term, "--reason", "r"])
+    assert said.exit_code == 2
+    assert functions.asked == []
+
+
+def test_a_refusal_is_told(answering: Callable[..., Functions]) -> None:
+    answering(LocalError("/body/day: is at a weekend"))
+    said = CliRunner().invoke(app, ["holidays", "add", "USD", "2026-12-26", "--reason", "r"])
+    assert said.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "holiday", "changed", "told"),
+    [
+        ("add", True, True, "USD 2026-12-24 is now a holiday."),
+        ("add", True, False, "USD 2026-12-24 was already a holiday."),
+        ("remove", False, True, "USD 2026-12-24 is now no holiday."),
+    ],
+)
+def test_a_day_is_changed(
+    answering: Callable[..., Functions], verb: str, *, holiday: bool, changed: bool, told: str
+) -> None:
+    day = {"currency": "USD", "day": "2026-12-24"}
+    functions = answering(day | {"holiday": holiday, "changed": changed})
+    said = CliRunner().invoke(app, ["holidays", verb, "usd", "2026-12-24", "--reason", "r"])
+    assert said.output.strip() == told
+    sent = {"currency": "usd", "day": "2026-12-24", "reason": "r", "by": "grace"}
+    assert functions.asked == [(f"holidays/{verb}", sent)]
+
+
+def test_days_are_listed(answering: Callable[..., Functions]) -> None:
+    functions = answering({"data": [{"currency": "USD", "day": "2026-12-25"}]})
+    said = CliRunner().invoke(app, ["holidays", "list", "USD", "--year", "2026"])
+    assert said.output == "USD  2026-12-25\n"
+    assert functions.asked == [("holidays/list", {"currency": "USD", "year": 2026})]
