@@ -102,12 +102,13 @@ def all_granted(needs: tuple[Need, ...], shared: Shared) -> Grant:
     """Return what several needs grant together.
 
     Raises:
-        NeedError: two of them set the same variable, as two roles of the database would.
+        NeedError: two of them want a variable to differ, as two roles of the database would.
     """
     grants = [granted(need, shared) for need in needs]
-    variables = [name for grant in grants for name in grant.environment]
-    if len(variables) != len(set(variables)):
-        raise NeedError(f"{', '.join(needs)} cannot be needed together: {sorted(variables)}")
+    variables = {pair for grant in grants for pair in grant.environment.items()}
+    names = sorted(name for name, _ in variables)
+    if len(names) != len(set(names)):
+        raise NeedError(f"{', '.join(needs)} cannot be needed together: {names}")
     return Grant(
         statements=tuple(statement for grant in grants for statement in grant.statements),
         environment={k: v for grant in grants for k, v in grant.environment.items()},
@@ -292,6 +293,9 @@ _GRANTS: Mapping[Need, Callable[[Shared], Grant]] = {
             "PutObject": ("bank/in/test/", "bank/simulated/"),
             "DeleteObject": ("bank/simulated/",),
         },
+    ),
+    Need.SIMULATED_BANK_LIST: partial(
+        _documents, listed=("bank/out/test/", "bank/in/test/", "bank/simulated/"), objects={}
     ),
     Need.STRIPE: _stripe,
     Need.REFERENCE: lambda _: Grant(layers=("reference",)),

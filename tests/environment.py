@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 QUEUES = (
     "charges", "refunds", "disputes", "payouts", "clock", "settlements", "scheduled_payouts",
-    "events", "webhooks",
-    "delivery_results",
+    "test_banking", "events", "webhooks", "delivery_results",
 )  # fmt: skip
 WEBHOOK_SECRETS = "-webhook-secrets"
 
@@ -73,6 +72,13 @@ class Environment:
             make: Any = boto3.client
             self._clients[service] = make(service, endpoint_url=self.cloud.endpoint)
         return self._clients[service]
+
+    def empty_bucket(self) -> None:
+        """Remove every document."""
+        s3 = self.client("s3")
+        while found := s3.list_objects_v2(Bucket=self.bucket).get("Contents"):
+            keys = [{"Key": each["Key"]} for each in found]
+            s3.delete_objects(Bucket=self.bucket, Delete={"Objects": keys})
 
     def put_secret(self, name: str, value: dict[str, str]) -> None:
         secrets, secret_id = self.client("secretsmanager"), self._secret_id(name)
@@ -164,6 +170,7 @@ class Environment:
             Need.BANK_OUT_WRITE: documents,
             Need.BANK_IN_READ: documents,
             Need.SIMULATED_BANK: documents,
+            Need.SIMULATED_BANK_LIST: documents,
             Need.STRIPE: {"IVY_STRIPE_SECRET": self._secret_id("stripe")},
             Need.WEBHOOK_SECRETS_WRITE: signing,
             Need.WEBHOOK_SECRETS_READ: signing,

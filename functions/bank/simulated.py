@@ -10,4 +10,4 @@ from ivy.serve import job
 @job("rate(1 minute)", uses=(Need.SIMULATED_BANK,))
 def handler() -> dict[str, Any]:
     """Take what has come, then give what is due by now."""
-    return dict(simulated_bank.work(ids.now()))
+    return simulated_bank.work(ids.now())._asdict()

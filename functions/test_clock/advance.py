@@ -20,8 +20,8 @@ def handler(tx: Transaction, caller: Caller, wanted: Advance) -> Clock:
     """Let days pass in test mode, and see what they bring.
 
     Whatever falls due happens in its order: bank debits arrive and return, authorisations expire,
-    disputes lapse, days are settled, reserves released, webhooks tried again. The clock is
-    `advancing` until all of it has, and `test_clock.ready` says so. Other merchants and live mode
-    are not touched.
+    disputes lapse, days are settled, reserves released, payouts made, sent to the bank and returned
+    by it, webhooks tried again. The clock is `advancing` until all of it has happened, and
+    `test_clock.ready` says so. Other merchants and live mode are not touched.
     """
     return clocks.advance(tx, caller, wanted)

@@ -7,7 +7,7 @@ from typing import Any
 from functions.bank import receive, simulated
 from functions.payouts import create, get, process, submit
 from ivy.outbox import Task
-from tests.bank_accounts import added, verified
+from tests.bank_accounts import linked
 from tests.settlement.till import Till
 
 EARNED = 9_680
@@ -36,22 +36,8 @@ class Exchange:
 
     def linked(self, number: str = "000123456789", **fields: Any) -> str:
         """Give the merchant a bank account that is payable at once."""
-        body: dict[str, Any] = {"account_holder_name": "Analytical Engines"}
-        if number[:2].isalpha():
-            country, currency = number[:2], "GBP" if number.startswith("GB") else "EUR"
-            body |= {"country": country, "currency": currency, "iban": number}
-        else:
-            body |= {"country": "US", "currency": "USD", "account_number": number}
-            body |= {"routing_number": "110000000"}
-        platform = self.here.platform
-        made = added(platform, self.till.account, body, **fields)
-        verified(platform, self.till.account, made)
-        self.here.connection.execute("ALTER TABLE bank_accounts DISABLE TRIGGER legal_change")
-        self.here.connection.execute(
-            "UPDATE bank_accounts SET cools_off = false, payable_from = verified_at"
-        )
-        self.here.connection.execute("ALTER TABLE bank_accounts ENABLE TRIGGER legal_change")
-        return str(made["id"])
+        here = self.here
+        return linked(here.platform, here.connection, self.till.account, number, **fields)
 
     def pay(self, account: str, amount: int = 1_000, currency: str = "USD") -> str:
         body = {"currency": currency, "amount": amount, "bank_account": account}

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from functions.bank import receive, simulated
+from functions.bank import simulated
 from functions.outbox import relay
 from functions.payouts import submit
-from ivy import bank_files, ids
+from ivy import bank_exchange, bank_files, ids
 from ivy.bank_files import bai2, camt053, nacha_returns, pain002
 from ivy.bank_files.nacha_returns import ReturnedEntry, ReturnFile
 from ivy.bank_files.statements import Statement, StatementLine
@@ -145,7 +145,7 @@ def _refuse(_: bytes) -> None:
 def test_a_file_that_is_too_long_is_not_read(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receive, "MAX_FILE_BYTES", 10)
+    monkeypatch.setattr(bank_exchange, "MAX_FILE_BYTES", 10)
     exchange.give("long.bai2", b"x" * 11)
     ((_, status, _, reason, *_),) = exchange.receipts()
     assert (status, reason) == ("rejected", f"longer than {bank_files.MAX_FILE_BYTES} bytes")

@@ -5,21 +5,36 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from functions.bank import receive, simulated
 from functions.charges import expire
 from functions.connectors import collect
 from functions.disputes import lapse
 from functions.events import list as list_events
 from functions.events import sweep as sweep_events
 from functions.outbox import relay
+from functions.payouts import create as create_payout
+from functions.payouts import list as list_payouts
+from functions.payouts import make, process, schedule, submit
 from functions.settlements import settle
-from functions.test_clock import advance, get, step, sweep
+from functions.test_clock import advance, bank, get, step, sweep
+from tests.bank_accounts import linked
 from tests.driving import Reply
 from tests.settlement.till import Till
 from tests.simulation.shop import CONSUMERS
 
 TURNS = 5_000
-QUEUES = {"clock": step.handler, **CONSUMERS, "settlements": settle.handler}
+QUEUES = {
+    "clock": step.handler,
+    **CONSUMERS,
+    "settlements": settle.handler,
+    "scheduled_payouts": make.handler,
+    "payouts": process.handler,
+    "test_banking": bank.handler,
+}
 EVERY_HOUR = (relay.handler, expire.handler, lapse.handler, collect.handler, sweep.handler)
+
+BANKING = (schedule.handler, submit.handler, simulated.handler, receive.handler)
+"""After the day is settled; in the order in which a payout meets them."""
 
 
 class Era(Till):
@@ -69,6 +84,32 @@ class Era(Till):
                 self.arrive()
             self.here.settle()
             self.arrive()
+            for job in BANKING:
+                self.here.run(job)
+                self.arrive()
+
+    def linked(self, number: str) -> str:
+        """Add a bank account that is payable at once, and return its id."""
+        return linked(self.here.platform, self.here.connection, self.account, number)
+
+    def withdraw(self, account: str, amount: int, currency: str = "USD") -> str:
+        """Ask for a payout, and return its id."""
+        body = {"currency": currency, "amount": amount, "bank_account": account}
+        made = self.post(create_payout.handler, body)
+        assert made.status == 201, made.body
+        return str(made.json()["id"])
+
+    def payouts(self) -> list[tuple[str, str, int, str]]:
+        """Return what became of each payout: status, currency, amount, day of arrival."""
+        found: list[dict[str, Any]] = []
+        query = {"limit": "100"}
+        while True:
+            page = self.here.get(list_payouts.handler, self.account, query).json()
+            found += page["data"]
+            if not page["has_more"]:
+                columns = ("status", "currency", "amount", "arrives_on")
+                return sorted(tuple(each[name] for name in columns) for each in found)
+            query["cursor"] = page["next_cursor"]
 
     def events(self) -> list[tuple[str, datetime]]:
         """Return the type and time of each event, in the order of their numbers."""

@@ -11,8 +11,8 @@ from tests.faults.world import World
 
 ROOT = Path(__file__).parents[2]
 
-AT_THE_BANK = ("bank.", "payouts.submit.", "payout.process.")
-"""Passed with files of a bank in hand: ``tests/bank/test_deaths.py`` dies there."""
+AT_THE_BANK = ("bank.", "clock.bank.", "payouts.submit.", "payout.process.")
+"""With files of a bank in hand: ``tests/bank`` and, by a clock, ``tests/clock`` die there."""
 
 MONTHS_LATER = ("settlements", "queues", "payout")
 """Months go by: the database's own clock stays behind, and with it retries of webhooks, which no

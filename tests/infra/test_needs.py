@@ -26,8 +26,8 @@ def test_a_queue_that_nothing_consumes() -> None:
 
 
 def test_two_roles_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    def grant(_need: Need, _shared: Shared) -> needs.Grant:
-        return needs.Grant(environment={"IVY_DATABASE_SECRET": "one"})
+    def grant(need: Need, _shared: Shared) -> needs.Grant:
+        return needs.Grant(environment={"IVY_DATABASE_SECRET": need})
 
     monkeypatch.setattr(needs, "granted", grant)
     with pytest.raises(NeedError, match="cannot be needed together"):

@@ -32,6 +32,7 @@ EXPECTED = {
     Need.CLOCK_QUEUE: SEND,
     Need.SETTLEMENTS_QUEUE: SEND,
     Need.SCHEDULED_PAYOUTS_QUEUE: SEND,
+    Need.TEST_BANKING_QUEUE: SEND,
     Need.EVENTS_QUEUE: SEND,
     Need.WEBHOOKS_QUEUE: SEND,
     Need.DELIVERY_RESULTS_QUEUE: SEND,
@@ -45,6 +46,7 @@ EXPECTED = {
     Need.BANK_OUT_WRITE: {"s3:PutObject"},
     Need.BANK_IN_READ: {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
     Need.SIMULATED_BANK: {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
+    Need.SIMULATED_BANK_LIST: {"s3:ListBucket"},
     Need.STRIPE: SECRET,
     Need.REFERENCE: set(),
 }
@@ -240,17 +242,25 @@ def test_documents_only_under_the_prefixes_of_each_need(aws: Assembly) -> None:
         }
         for name, function in aws.functions().items()
     }
+    submits = {("PutObject", "bank/out/*")}
+    receives = {
+        ("ListBucket", "bank/in/*"), ("GetObject", "bank/in/*"), ("DeleteObject", "bank/in/*"),
+        ("PutObject", "bank/archive/*"),
+    }  # fmt: skip
+    answers = {
+        ("ListBucket", "bank/out/test/*"), ("ListBucket", "bank/simulated/*"),
+        ("GetObject", "bank/out/test/*"), ("GetObject", "bank/simulated/*"),
+        ("PutObject", "bank/in/test/*"), ("PutObject", "bank/simulated/*"),
+        ("DeleteObject", "bank/simulated/*"),
+    }  # fmt: skip
     assert {name: rights for name, rights in found.items() if rights} == {
-        "ivy-payouts-submit": {("PutObject", "bank/out/*")},
-        "ivy-bank-receive": {
-            ("ListBucket", "bank/in/*"), ("GetObject", "bank/in/*"), ("DeleteObject", "bank/in/*"),
-            ("PutObject", "bank/archive/*"),
-        },
-        "ivy-bank-simulated": {
-            ("ListBucket", "bank/out/test/*"), ("ListBucket", "bank/simulated/*"),
-            ("GetObject", "bank/out/test/*"), ("GetObject", "bank/simulated/*"),
-            ("PutObject", "bank/in/test/*"), ("PutObject", "bank/simulated/*"),
-            ("DeleteObject", "bank/simulated/*"),
+        "ivy-payouts-submit": submits,
+        "ivy-bank-receive": receives,
+        "ivy-bank-simulated": answers,
+        "ivy-test-clock-bank": submits | receives | answers,
+        "ivy-test-clock-step": {
+            ("ListBucket", "bank/out/test/*"), ("ListBucket", "bank/in/test/*"),
+            ("ListBucket", "bank/simulated/*"),
         },
     }  # fmt: skip
 

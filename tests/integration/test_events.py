@@ -66,8 +66,9 @@ ROWS = {
 }  # fmt: skip
 
 PLANTED = """
-    INSERT INTO merchants (id, public_id, name, country, default_currency, created_at)
-    VALUES (%(m)s, %(merchant)s, 'Analytical Engines', 'US', 'USD', %(at)s);
+    INSERT INTO merchants (id, public_id, name, country, default_currency, payout_schedule,
+                           created_at)
+    VALUES (%(m)s, %(merchant)s, 'Analytical Engines', 'US', 'USD', 'daily', %(at)s);
 
     SELECT setval('merchants_id_seq', %(m)s);
 
@@ -285,6 +286,7 @@ DONE: dict[str, LiteralString] = {
     "disputes": "SELECT outcome FROM attempts WHERE subject = %(contested)s",
     "delivery_results": "SELECT outcome FROM delivery_attempts WHERE delivery_id = %(sending)s",
     "scheduled_payouts": "SELECT count(*) FROM payouts WHERE scheduled_on IS NOT NULL",
+    "test_banking": "SELECT count(*) FROM bank_files",
     "payouts": "SELECT status FROM payouts WHERE id = %(refused)s",
     "clock": "SELECT count(*) FROM test_clocks",
     "events": "SELECT count(*) FROM event_watermark WHERE watermark > 0",
@@ -294,7 +296,7 @@ DONE: dict[str, LiteralString] = {
 
 SAID = {
     "delivery_results": "delivered", "events": 1, "settlements": 2, "scheduled_payouts": 1,
-    "clock": 1, "payouts": "requires_approval",
+    "clock": 1, "test_banking": 1, "payouts": "requires_approval",
 }  # fmt: skip
 """A late copy of a task about a payout does nothing."""
 

@@ -97,7 +97,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *updating("status", "version", "pending_reason", "fee_returned"),
             *updating("ledger_transaction", "failure_code", "reference"),
         },
-        "settled_through": {"INSERT"},
+        "settled_through": {"INSERT", *updating("paid_through")},
         "test_clocks": {
             *inserting("merchant_id", "livemode", "id", "created_at", "target"),
             *updating("ahead", "target", "status", "version", "turns", "held_until"),

@@ -340,9 +340,22 @@ def test_by_schedule_not_less_than_the_minimum_and_never_unapproved(till: Till) 
     earn(till)
     assert by_schedule(till, "2026-11-27 01:00") == []
     till.set(payout_minimum_cents=NET, payout_approval_cents=NET - 1)
-    (asked,) = by_schedule(till, "2026-11-27 02:00")
+    assert by_schedule(till, "2026-11-27 23:00") == []  # the day was looked at
+    (asked,) = by_schedule(till, "2026-11-30 02:00")
     assert (asked["status"], asked["automatic"]) == ("requires_approval", True)
     assert decide(till, approve, asked["id"]).json()["status"] == "pending"
+
+
+@pytest.mark.usefixtures("account")
+def test_by_schedule_after_the_day_is_settled(till: Till) -> None:
+    till.set(payout_schedule="daily")
+    till.be("2026-11-24 09:00")
+    till.charge()
+    till.be("2026-11-27 09:00")  # the run of the night did not come
+    assert by_schedule(till, "2026-11-27 09:00") == []
+    till.close("2026-11-27 10:00")
+    (made,) = by_schedule(till, "2026-11-27 10:00")
+    assert (made["amount"], made["created_at"][:10]) == (NET, "2026-11-27")
 
 
 def test_by_schedule_to_nobody_without_an_account(till: Till) -> None:

@@ -236,6 +236,7 @@ class Sandbox:
     def reset(self, at: datetime) -> None:
         """Begin again at a time, with the same merchants and nothing else."""
         self.pocket.forget()
+        self.platform.empty_bucket()
         self.clock.set(at)
         self.connection.execute(_RESET)
 
@@ -324,7 +325,8 @@ _RESET = """
     SET session_replication_role = replica;
     TRUNCATE charges, refunds, disputes, attempts, events, event_numbers, outbox, journal,
         idempotency_keys;
-    TRUNCATE settlements, reserves, settled_through, test_clocks;
+    TRUNCATE settlements, reserves, settled_through, test_clocks, payouts, payout_items,
+        bank_accounts, bank_files, bank_receipts, bank_answers, bank_lines;
     UPDATE accounts SET balance = 0;
     DELETE FROM fee_plans WHERE code LIKE 'plan%' AND version > 1;
     SET session_replication_role = origin;

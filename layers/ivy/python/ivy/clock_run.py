@@ -22,13 +22,16 @@ from ivy import (
     dispute_outcomes,
     events,
     faults,
+    ids,
     notices,
     observe,
     operations,
     outbox,
+    payout_schedule,
     queues,
+    simulated_bank,
 )
-from ivy.clocks import Position
+from ivy.clocks import Position, Present
 from ivy.connectors import Connector, remote
 from ivy.database import Database, Tenant, Transaction
 from ivy.outbox import Task
@@ -94,6 +97,16 @@ def _settle(_: Database, tenant: Tenant, __: datetime) -> None:
     queues.send("settlements", [Shard(first=tenant.merchant_id, last=tenant.merchant_id)])
 
 
+def _pay_out(database: Database, tenant: Tenant, _: datetime) -> None:
+    with database.transaction(tenant) as tx:
+        due = payout_schedule.due(tx, ids.now())
+    queues.send("scheduled_payouts", due)
+
+
+def _bank(_: Database, tenant: Tenant, at: datetime) -> None:
+    queues.send("test_banking", [Present(merchant_id=tenant.merchant_id, at=at)])
+
+
 def _publish(database: Database, _: Tenant, __: datetime) -> None:
     database.to_publish = True
     events.wake(database)
@@ -155,6 +168,25 @@ SOURCES = (
         """,
         _settle,
     ),
+    Source("payouts", payout_schedule.NEXT, _pay_out),
+    Source(  # to the minute in which the schedule would find them
+        "bank_files",
+        """
+        SELECT min(date_bin('10 minutes', payouts.created_at, 'epoch') + '10 minutes')
+        FROM payouts JOIN bank_accounts
+          ON (bank_accounts.merchant_id, bank_accounts.livemode, bank_accounts.id)
+           = (payouts.merchant_id, payouts.livemode, bank_account_id)
+        WHERE payouts.merchant_id = %(merchant_id)s AND NOT payouts.livemode
+          AND payouts.status = 'pending' AND bank_accounts.status = 'verified'
+          AND NOT EXISTS (SELECT FROM outbox WHERE subject = payouts.id)
+        """,
+        _bank,
+    ),
+    Source(  # neither can it tell of what the bank has
+        "bank",
+        "SELECT %(bank)s::timestamptz WHERE %(bank)s::timestamptz > %(after)s",
+        _bank,
+    ),
     Source(
         "events",
         """
@@ -204,8 +236,9 @@ def turn(database: Database, task: Task) -> None:
 def _look(database: Database, tenant: Tenant, clock: Position) -> None:
     """Have everything done that is due on a clock that stands."""
     at = clock.now
+    elsewhere = _elsewhere(tenant, at)
     with database.transaction(tenant) as tx:
-        found = _moments(tx, tenant, clock, _notice(tenant, at))
+        found = _moments(tx, tenant, clock, elsewhere)
     for source in SOURCES:
         if _is_due(found.get(source.name), at):
             source.begin(database, tenant, at)
@@ -237,12 +270,12 @@ def _step(database: Database, tenant: Tenant, target: datetime) -> Source | Lite
 
     A clock that has waited long enough goes on without what it waited for.
     """
-    notice = _notice(tenant, target)
+    elsewhere = _elsewhere(tenant, target)
     with database.transaction(tenant) as tx:
         clock = clocks.lock(tx)
         if clock is None or clock.target is None:
             return True
-        found = _moments(tx, tenant, clock, notice)
+        found = _moments(tx, tenant, clock, elsewhere)
         due = next((each for each in SOURCES if _is_due(found.get(each.name), clock.now)), None)
         if due is not None and clock.turns < PATIENCE_TURNS:
             return due
@@ -264,8 +297,14 @@ def _is_due(at: datetime | None, now: datetime) -> bool:
     return at is not None and at <= now
 
 
-def _notice(tenant: Tenant, until: datetime) -> datetime | None:
-    return _acquirer().next_notice(until, operations.account_name(tenant))
+def _elsewhere(tenant: Tenant, until: datetime) -> dict[str, datetime | None]:
+    """Return when the acquirer and the bank have something next, which no transaction waits for."""
+    account = operations.account_name(tenant)
+    day = simulated_bank.next_due(ids.now(), account)
+    return {
+        "notice": _acquirer().next_notice(until, account),
+        "bank": datetime.combine(day, datetime.min.time(), UTC) if day else None,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +314,7 @@ class _Moment:
 
 
 def _moments(
-    tx: Transaction, tenant: Tenant, clock: Position, notice: datetime | None
+    tx: Transaction, tenant: Tenant, clock: Position, elsewhere: dict[str, datetime | None]
 ) -> dict[str, datetime]:
     """Return by source when the next of it is due, but for what was waited for in vain."""
     after = clock.passed_over or _LONG_AGO
@@ -283,7 +322,8 @@ def _moments(
         _Moment,
         _MOMENTS,
         merchant_id=tenant.merchant_id,
-        notice=notice,
+        now=clock.now,
+        **elsewhere,
         lease=dispatch.LEASE,
         after=after,
     )

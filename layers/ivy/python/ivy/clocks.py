@@ -77,6 +77,18 @@ class Clock(Object):
     version: Annotated[int, Field(description="Counts its changes; 0: it was never advanced.")]
 
 
+class Present(Input):
+    """What time it is in a merchant's test mode."""
+
+    merchant_id: int
+    at: Moment
+
+    @property
+    def tenant(self) -> Tenant:
+        """Whose it is."""
+        return Tenant(self.merchant_id, livemode=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """A clock as it is kept: ``ahead`` of the real time.

@@ -50,6 +50,9 @@ class Need(StrEnum):
     SCHEDULED_PAYOUTS_QUEUE = "scheduled_payouts_queue"
     """Send to the queue that ``functions/payouts/make.py`` consumes."""
 
+    TEST_BANKING_QUEUE = "test_banking_queue"
+    """Send to the queue that ``functions/test_clock/bank.py`` consumes."""
+
     EVENTS_QUEUE = "events_queue"
     """Wake ``functions/events/publish.py``, for functions whose events should not wait a minute."""
 
@@ -79,6 +82,9 @@ class Need(StrEnum):
 
     SIMULATED_BANK = "simulated_bank"
     """Be the bank of test mode: read its files, answer them, keep notes of its own."""
+
+    SIMULATED_BANK_LIST = "simulated_bank_list"
+    """See when the bank of test mode has something to do; no right to read what."""
 
     STRIPE = "stripe"
     """Read the keys of Stripe and carry the layer with its package; off unless switched on."""

@@ -1,7 +1,8 @@
 """Files of payouts for banks: prepared in one transaction, written outside of any, sent in another.
 
 Whoever dies on the way leaves a prepared file. The next run finds it, writes the same bytes under
-the same key, and goes on. Runs as ``ivy_jobs``, which alone reads whole account numbers.
+the same key, and goes on. A live file is everybody's; one of test mode is one merchant's, because
+each has a present of its own there. Runs as ``ivy_jobs``, which alone reads whole account numbers.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from ivy.bank_files import (
     nacha,
     pain001,
 )
-from ivy.database import Transaction
+from ivy.database import Tenant, Transaction
+from ivy.operations import account_name
 from ivy.outbox import Task
 
 MAX_TRANSFERS = outbox.RELAY_LIMIT
@@ -36,8 +38,8 @@ MAX_TRANSFERS = outbox.RELAY_LIMIT
 MAX_TOTAL_MINOR = 999_999_999_999
 """Of one file: twelve digits, in which ACH states its sum."""
 
-MAX_FILES = 20
-"""That one run finishes; more wait for the next."""
+MAX_FILES = 100
+"""That one run begins, and finishes; more wait for the next."""
 
 Rail = Literal["ach", "iso20022"]
 _SUFFIXES: dict[Rail, str] = {"ach": "ach", "iso20022": "xml"}
@@ -60,8 +62,10 @@ class BankFile:
 
 @dataclass(frozen=True, slots=True)
 class _Originating:
-    """An account that payouts leave from, and the day on which they would today."""
+    """An account that payouts leave from, whose of them, and what time it is for those."""
 
+    merchant_id: int | None
+    present: datetime
     livemode: bool
     currency: str
     rail: Rail
@@ -108,6 +112,7 @@ class _Going:
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     id: UUID
+    merchant_id: int | None
     livemode: bool
     currency: str
     key: str
@@ -121,23 +126,24 @@ def wrapped(trace: int) -> int:
     return (trace - 1) % MAX_TRACE + 1
 
 
-def prepare(tx: Transaction, at: datetime) -> int:
-    """Put pending payouts into new files, and return how many files.
+def prepare(tx: Transaction, at: datetime, tenant: Tenant | None = None) -> int:
+    """Put pending payouts into new files, all or one tenant's, and return how many files.
 
     One that no bank could read by its name stays pending, and so does one whose bank account was
     deleted: both can be canceled. So do those of a mode and currency without an originator.
     """
     begun = 0
-    for originating in tx.rows(_Originating, _ORIGINATORS, on=at.date()):
+    for originating in tx.rows(_Originating, _WAITING, at=at, limit=MAX_FILES, **_of(tenant)):
         going = tx.rows(
             _Going,
             _GOING,
+            merchant=originating.merchant_id,
             livemode=originating.livemode,
             currency=originating.currency,
             limit=MAX_TRANSFERS,
         )
         if going:
-            begun += _begin(tx, originating, _within_the_total(going), at)
+            begun += _begin(tx, originating, _within_the_total(going))
     faults.point("payouts.submit.before_commit")
     return begun
 
@@ -148,19 +154,26 @@ def _within_the_total(going: Sequence[_Going]) -> Sequence[_Going]:
     return [each for each, total in zip(going, sums, strict=True) if total <= MAX_TOTAL_MINOR]
 
 
-def _begin(
-    tx: Transaction, originating: _Originating, going: Sequence[_Going], at: datetime
-) -> bool:
+def _of(tenant: Tenant | None) -> dict[str, int | bool | None]:
+    """Return whose payouts are meant: everybody's where there is no tenant."""
+    return {
+        "only": tenant.merchant_id if tenant else None,
+        "only_mode": tenant.livemode if tenant else None,
+    }
+
+
+def _begin(tx: Transaction, originating: _Originating, going: Sequence[_Going]) -> bool:
     """Write the row of a file, and of each payout that it is in it."""
+    at = originating.present
     file_id = ids.new(at)
     execute_on = calendars.business_day_after(at.date(), 1, frozenset(originating.holidays))
     fitting, content = _fitting(originating, file_id, at, execute_on, going)
     if not fitting:
         return False
-    mode = "live" if originating.livemode else "test"
     tx.run(
         _INSERT,
         id=file_id,
+        merchant=originating.merchant_id,
         livemode=originating.livemode,
         rail=originating.rail,
         currency=originating.currency,
@@ -168,11 +181,20 @@ def _begin(
         execute_on=execute_on,
         transfer_count=len(fitting),
         total=sum(each.amount for each in fitting),
-        key=f"bank/out/{mode}/{_FILE.write(file_id)}.{_SUFFIXES[originating.rail]}",
+        key=_key(originating, file_id),
         sha256=hashlib.sha256(content).hexdigest(),
     )
     tx.run(_PUT, file=file_id, ids=[each.id for each in fitting])
     return True
+
+
+def _key(originating: _Originating, file_id: UUID) -> str:
+    """Return where a file goes; the simulated bank learns from its name whose it is."""
+    mode, name = "live", _FILE.write(file_id)
+    if originating.merchant_id is not None:
+        tenant = Tenant(originating.merchant_id, originating.livemode)
+        mode, name = "test", f"{name}.{account_name(tenant)}"
+    return f"bank/out/{mode}/{name}.{_SUFFIXES[originating.rail]}"
 
 
 def _fitting(
@@ -204,15 +226,15 @@ def _fits(written: Callable[[Sequence[_Going]], bytes], going: _Going) -> bool:
     return True
 
 
-def prepared(tx: Transaction) -> tuple[list[BankFile], list[str]]:
-    """Return files that are to be sent, oldest first, and the names of those that may not be.
+def prepared(tx: Transaction, tenant: Tenant | None = None) -> tuple[list[BankFile], list[str]]:
+    """Return files to be sent, all or one tenant's, and the names of those that may not be.
 
     One that would not be what it was when it was prepared waits for an operator; others do not
     wait for it.
     """
     files: list[BankFile] = []
     changed: list[str] = []
-    for each in tx.rows(_Prepared, _PREPARED, limit=MAX_FILES):
+    for each in tx.rows(_Prepared, _PREPARED, limit=MAX_FILES, **_of(tenant)):
         content = _content(tx, each)
         if content is not None and hashlib.sha256(content).hexdigest() == each.sha256:
             files.append(BankFile(each.id, each.key, content))
@@ -225,8 +247,9 @@ def _content(tx: Transaction, file: _Prepared) -> bytes | None:
     """Return what a file would be now; None when it could not be written any more."""
     originating = tx.row(
         _Originating,
-        _ORIGINATORS + " WHERE (livemode, currency) = (%(livemode)s, %(currency)s)",
-        on=file.execute_on,
+        _ORIGINATOR,
+        merchant=file.merchant_id,
+        created_at=file.created_at,
         livemode=file.livemode,
         currency=file.currency,
     )
@@ -276,14 +299,39 @@ def _account(holder: _Originating | _Going) -> Account:
     )
 
 
-_ORIGINATORS: LiteralString = """
-    SELECT livemode, currency, rail, name, company_id, bank_name, routing_number, account_number,
-           account_type, iban, bic,
-           ARRAY(SELECT day FROM bank_holidays
-                 WHERE bank_holidays.currency = bank_originators.currency
-                   AND day BETWEEN %(on)s AND %(on)s::date + 31) AS holidays
-    FROM bank_originators
+_COLUMNS: LiteralString = """
+    livemode, currency, rail, name, company_id, bank_name, routing_number, account_number,
+    account_type, iban, bic,
+    ARRAY(SELECT day FROM bank_holidays
+          WHERE bank_holidays.currency = bank_originators.currency
+            AND day BETWEEN present::date AND present::date + 31) AS holidays
 """
+
+# Live mode comes first: no number of merchants who test holds it up.
+_WAITING: LiteralString = (
+    "SELECT merchant_id, present, "
+    + _COLUMNS
+    + """
+    FROM bank_originators
+    JOIN (
+        SELECT DISTINCT CASE WHEN NOT livemode THEN merchant_id END AS merchant_id, livemode,
+               currency, %(at)s + coalesce(ahead, '0') AS present
+        FROM payouts LEFT JOIN test_clocks USING (merchant_id, livemode)
+        WHERE payouts.status = 'pending' AND bank_file IS NULL
+          AND (%(only)s::bigint IS NULL OR (merchant_id, livemode) = (%(only)s, %(only_mode)s))
+    ) AS waiting USING (livemode, currency)
+    ORDER BY livemode DESC, currency, merchant_id LIMIT %(limit)s
+    """
+)
+
+_ORIGINATOR: LiteralString = (
+    "SELECT %(merchant)s::bigint AS merchant_id, present, "
+    + _COLUMNS
+    + """
+    FROM bank_originators CROSS JOIN (SELECT %(created_at)s::timestamptz AS present) AS file
+    WHERE (livemode, currency) = (%(livemode)s, %(currency)s)
+    """
+)
 
 _ACCOUNTS: LiteralString = """
     SELECT payouts.id, trace, amount, payouts.currency, account_holder_name AS name,
@@ -299,6 +347,7 @@ _GOING: LiteralString = (
     + """
     WHERE payouts.status = 'pending' AND bank_file IS NULL
       AND payouts.livemode = %(livemode)s AND payouts.currency = %(currency)s
+      AND (%(merchant)s::bigint IS NULL OR payouts.merchant_id = %(merchant)s)
       AND bank_accounts.status = 'verified'
     ORDER BY trace LIMIT %(limit)s
     FOR NO KEY UPDATE OF payouts SKIP LOCKED
@@ -308,17 +357,20 @@ _GOING: LiteralString = (
 _IN_FILE: LiteralString = _ACCOUNTS + " WHERE bank_file = %(file)s ORDER BY trace"
 
 _INSERT = """
-    INSERT INTO bank_files (id, livemode, rail, currency, created_at, execute_on, transfer_count,
-                            total, key, sha256)
-    VALUES (%(id)s, %(livemode)s, %(rail)s, %(currency)s, %(created_at)s, %(execute_on)s,
-            %(transfer_count)s, %(total)s, %(key)s, %(sha256)s)
+    INSERT INTO bank_files (id, merchant_id, livemode, rail, currency, created_at, execute_on,
+                            transfer_count, total, key, sha256)
+    VALUES (%(id)s, %(merchant)s, %(livemode)s, %(rail)s, %(currency)s, %(created_at)s,
+            %(execute_on)s, %(transfer_count)s, %(total)s, %(key)s, %(sha256)s)
 """
 
 _PUT = "UPDATE payouts SET bank_file = %(file)s WHERE id = ANY(%(ids)s)"
 
 _PREPARED = """
-    SELECT id, livemode, currency, key, sha256, created_at, execute_on
-    FROM bank_files WHERE status = 'prepared' ORDER BY id LIMIT %(limit)s
+    SELECT id, merchant_id, livemode, currency, key, sha256, created_at, execute_on
+    FROM bank_files
+    WHERE status = 'prepared'
+      AND (%(only)s::bigint IS NULL OR (merchant_id, livemode) = (%(only)s, %(only_mode)s))
+    ORDER BY livemode DESC, id LIMIT %(limit)s
 """
 
 _SENT = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from ivy import bank_accounts, money, payout_requests
 from ivy.database import Tenant, Transaction
@@ -27,10 +27,10 @@ class Due(Input):
 
 
 def due(tx: Transaction, at: datetime) -> list[Due]:
-    """Return whom the schedule would pay out now; runs as ``ivy_jobs``.
+    """Return whom the schedule would pay out now; runs as ``ivy_jobs``, or for one tenant.
 
-    A week's payout is due from Monday on and a month's from the first on, on the first banking day
-    that finds it not made.
+    Each banking day is looked at once, when all that it makes available is. A week's payout is due
+    from Monday on and a month's from the first on, on the first banking day that pays it out.
     """
     return tx.rows(Due, _DUE, at=at)
 
@@ -40,7 +40,7 @@ def make(tx: Transaction, wanted: Due, at: datetime) -> Payout | None:
 
     A payout above the merchant's limit waits for approval, as one that somebody asked for would.
     """
-    if tx.value(_MADE, currency=wanted.currency, day=wanted.on):
+    if not tx.value(_LOOK, currency=wanted.currency, day=wanted.on):
         return None
     account = bank_accounts.default(tx, wanted.currency)
     if account is None or account.payable_from is None or at < account.payable_from:
@@ -54,34 +54,72 @@ def make(tx: Transaction, wanted: Due, at: datetime) -> Payout | None:
     return payout_requests.begin(tx, asked, amount, at)
 
 
-_DUE = """
-    SELECT merchant_id, livemode, currency, today AS on
-    FROM settled_through
-    JOIN merchants ON merchants.id = merchant_id
-    LEFT JOIN test_clocks USING (merchant_id, livemode)
-    CROSS JOIN LATERAL (
-        SELECT ((%(at)s + coalesce(ahead, '0')) AT TIME ZONE time_zone)::date AS today) AS wall
-    WHERE payout_schedule <> 'manual'
-      AND extract(isodow FROM today) < 6
-      AND NOT EXISTS (
+# Of a stream and a day: whether it is a banking day that was not looked at, and the payout of the
+# day, the week, or the month it is in is not made.
+_WANTED: LiteralString = """
+    payout_schedule <> 'manual'
+    AND extract(isodow FROM day) < 6
+    AND (paid_through IS NULL OR paid_through < day)
+    AND NOT EXISTS (
         SELECT FROM bank_holidays
-        WHERE bank_holidays.currency = settled_through.currency AND day = today)
-      AND EXISTS (
-        SELECT FROM bank_accounts
-        WHERE (bank_accounts.merchant_id, bank_accounts.livemode, bank_accounts.currency)
-            = (settled_through.merchant_id, settled_through.livemode, settled_through.currency)
-          AND status = 'verified')
-      AND NOT EXISTS (
+        WHERE bank_holidays.currency = settled_through.currency AND bank_holidays.day = wall.day)
+    AND NOT EXISTS (
         SELECT FROM payouts
         WHERE (payouts.merchant_id, payouts.livemode, payouts.currency)
             = (settled_through.merchant_id, settled_through.livemode, settled_through.currency)
           AND scheduled_on >= CASE payout_schedule
-              WHEN 'weekly' THEN date_trunc('week', today)::date
-              WHEN 'monthly' THEN date_trunc('month', today)::date
-              ELSE today END)
-    ORDER BY merchant_id, livemode, currency
+              WHEN 'weekly' THEN date_trunc('week', day)::date
+              WHEN 'monthly' THEN date_trunc('month', day)::date
+              ELSE day END)
+    AND EXISTS (
+        SELECT FROM bank_accounts
+        WHERE (bank_accounts.merchant_id, bank_accounts.livemode, bank_accounts.currency)
+            = (settled_through.merchant_id, settled_through.livemode, settled_through.currency)
+          AND status = 'verified')
 """
 
-_MADE = """
-    SELECT true FROM payouts WHERE currency = %(currency)s AND scheduled_on = %(day)s
-"""
+NEXT: LiteralString = (
+    """
+    SELECT min(wall.day::timestamp AT TIME ZONE time_zone)
+    FROM settled_through JOIN merchants ON merchants.id = merchant_id
+    CROSS JOIN LATERAL (
+        SELECT generate_series(today, today + 40, '1 day')::date AS day
+        FROM (SELECT (%(now)s AT TIME ZONE time_zone)::date AS today) AS now) AS wall
+    WHERE merchant_id = %(merchant_id)s AND NOT livemode AND """
+    + _WANTED
+)
+"""Selects when a merchant's test mode comes to the next day that is to be looked at."""
+
+# What the day settles or releases comes first, so that it is paid out too.
+_DUE: LiteralString = (
+    """
+    SELECT merchant_id, livemode, settled_through.currency, wall.day AS on
+    FROM settled_through JOIN merchants ON merchants.id = merchant_id
+    LEFT JOIN test_clocks USING (merchant_id, livemode)
+    CROSS JOIN LATERAL (
+        SELECT ((%(at)s + coalesce(ahead, '0')) AT TIME ZONE time_zone)::date AS day) AS wall
+    WHERE """
+    + _WANTED
+    + """
+      AND NOT EXISTS (
+        SELECT FROM charges
+        WHERE (charges.merchant_id, charges.livemode, charges.currency)
+            = (settled_through.merchant_id, settled_through.livemode, settled_through.currency)
+          AND available_on > settled_on AND available_on <= wall.day)
+      AND NOT EXISTS (
+        SELECT FROM reserves
+        WHERE (reserves.merchant_id, reserves.livemode)
+            = (settled_through.merchant_id, settled_through.livemode)
+          AND reserves.status = 'held' AND release_on <= wall.day)
+    ORDER BY merchant_id, livemode, currency
+    """
+)
+
+_LOOK: LiteralString = (
+    """
+    UPDATE settled_through SET paid_through = wall.day
+    FROM merchants, (SELECT %(day)s::date AS day) AS wall
+    WHERE merchants.id = merchant_id AND settled_through.currency = %(currency)s AND """
+    + _WANTED
+    + " RETURNING true"
+)

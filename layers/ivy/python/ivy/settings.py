@@ -42,6 +42,7 @@ class Settings(BaseModel):
     payouts_queue_url: str | None = None
     settlements_queue_url: str | None = None
     scheduled_payouts_queue_url: str | None = None
+    test_banking_queue_url: str | None = None
     clock_queue_url: str | None = None
     events_queue_url: str | None = None
     webhooks_queue_url: str | None = None

@@ -8,6 +8,9 @@ statement elsewhere.
 It has no database. Everything that it will say of a file follows from the file, so whoever dies on
 the way says it again with the same bytes, which has no effect. What is not due yet lies beside the
 note that the file was taken. An account of this bank holds exactly what each file takes from it.
+
+A file is one merchant's, and its name says whose: a merchant whose test clock is ahead of the real
+time hears from the bank by that clock.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
+from typing import NamedTuple
 from uuid import UUID
 
 from ivy import calendars, documents, faults, ids
@@ -23,6 +27,7 @@ from ivy import simulated_bank_accounts as numbers
 from ivy.bank_files import bai2, camt053, nacha_returns, pain002
 from ivy.bank_files.nacha_returns import ReturnedEntry, ReturnFile
 from ivy.bank_files.statements import Statement, StatementLine
+from ivy.documents import Document
 from ivy.simulated_bank_orders import Order, Orders, read
 
 OUT, IN = "bank/out/test/", "bank/in/test/"
@@ -38,8 +43,17 @@ MAX_TAKEN = 50
 MAX_GIVEN = 200
 """Of one run; more wait for the next."""
 
+_LONG_AGO = date(1970, 1, 2)
+
 _REJECTED_AT_ONCE = frozenset({"AC01", "AC04"})
 """What a bank of the SEPA sees before it pays; the rest comes back after."""
+
+
+class Work(NamedTuple):
+    """How many files the bank took, and how many it gave."""
+
+    taken: int
+    given: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +65,31 @@ class Said:
     content: bytes
 
 
-def work(now: datetime) -> dict[str, int]:
-    """Take what has come, then give what is due; the time is the bank's only clock."""
-    return {"taken": _take(now), "given": _give(now)}
+def work(now: datetime, *, account: str | None = None, present: datetime | None = None) -> Work:
+    """Take what has come, then give what is due: of every merchant, or of one by its own present.
+
+    Args:
+        now: The real time.
+        account: Whose, as ``operations.account_name`` writes it.
+        present: What time it is for that merchant.
+    """
+    return Work(taken=_take(now, account), given=_give(present or now, account))
 
 
-def _take(now: datetime) -> int:
+def next_due(now: datetime, account: str) -> date | None:
+    """Return the first day on which the bank has something to do for a merchant, however long past.
+
+    What it has given and nobody has taken in is still to be done.
+    """
+    if next(_new(now, account), None) or next(_of(documents.every(IN), account), None):
+        return _LONG_AGO
+    due = next(_of(documents.every(DUE), account), None)
+    return date.fromisoformat(_day(due.key)) if due else None
+
+
+def _take(now: datetime, account: str | None) -> int:
     """Read new files and put down everything that will be said of them."""
-    after = ids.Prefix("bf").write(ids.first_at(now - LOOKS_BACK))
-    taken = {each.name for each in documents.every(TAKEN, after=TAKEN + after)}
-    listed = documents.every(OUT, after=OUT + after)
-    new = list(islice((each for each in listed if each.name not in taken), MAX_TAKEN))
+    new = list(islice(_new(now, account), MAX_TAKEN))
     for each in new:
         for said in answers(read(each.name, documents.read(each.key))):
             documents.put(f"{DUE}{said.on}/{said.name}", said.content)
@@ -70,18 +98,36 @@ def _take(now: datetime) -> int:
     return len(new)
 
 
-def _give(now: datetime) -> int:
+def _new(now: datetime, account: str | None) -> Iterator[Document]:
+    """Yield files that were not taken yet."""
+    after = ids.Prefix("bf").write(ids.first_at(now - LOOKS_BACK))
+    listed = list(_of(documents.every(OUT, after=OUT + after), account))
+    if listed:
+        taken = {each.name for each in documents.every(TAKEN, after=TAKEN + after)}
+        yield from (each for each in listed if each.name not in taken)
+
+
+def _give(now: datetime, account: str | None) -> int:
     """Put what is due where files from banks are looked for."""
     given = 0
-    for each in documents.found(DUE, limit=MAX_GIVEN):
-        day = each.key.removeprefix(DUE).partition("/")[0]
-        if day > now.date().isoformat():
+    for each in islice(_of(documents.every(DUE), account), MAX_GIVEN):
+        if _day(each.key) > now.date().isoformat():
             break  # in the order of days
-        documents.put(IN + each.name, documents.read(each.key))
+        documents.put(f"{IN}{_day(each.key)}.{each.name}", documents.read(each.key))
         faults.point("bank.simulated.after_given")
         documents.remove(each.key)
         given += 1
     return given
+
+
+def _of(documents_: Iterator[Document], account: str | None) -> Iterator[Document]:
+    """Return what is about one merchant, whose name is between two dots of each document's."""
+    return (each for each in documents_ if account is None or f".{account}." in each.name)
+
+
+def _day(key: str) -> str:
+    """Return the day that a file is due, which follows its prefix."""
+    return key.removeprefix(DUE).partition("/")[0]
 
 
 def answers(orders: Orders) -> Iterator[Said]:
@@ -138,10 +184,10 @@ def _statement(orders: Orders, what: str, day: date, lines: list[StatementLine])
             created_at=created_at,
             number=number * 2 + first,
         )
-        return Said(day, f"{orders.file_id}.{what}.bai2", content)
+        return Said(day, f"{orders.name}.{what}.bai2", content)
     message_id = f"{statement.statement_id}-{day:%y%m%d}"
     content = camt053.write([statement], message_id=message_id, created_at=created_at)
-    return Said(day, f"{orders.file_id}.{what}.camt053.xml", content)
+    return Said(day, f"{orders.name}.{what}.camt053.xml", content)
 
 
 def _report(orders: Orders, codes: dict[Order, str | None]) -> Said:
@@ -160,7 +206,7 @@ def _report(orders: Orders, codes: dict[Order, str | None]) -> Said:
         ),
         original_count=len(codes),
     )
-    name = f"{orders.file_id}.report.pain002.xml"
+    name = f"{orders.name}.report.pain002.xml"
     return Said(orders.created_at.date(), name, pain002.write(report))
 
 
@@ -186,5 +232,5 @@ def _returns(orders: Orders, day: date, back: list[tuple[Order, str]]) -> Said:
             for each, code in back
         ),
     )
-    name = f"{orders.file_id}.returns.ach"
+    name = f"{orders.name}.returns.ach"
     return Said(day, name, nacha_returns.write(file, company_name="IVY"))

@@ -36,8 +36,9 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """One file."""
+    """One file; ``name`` is what its answers are named after: its id, and whose it is."""
 
+    name: str
     rail: Literal["ach", "iso20022"]
     file_id: str
     created_at: datetime
@@ -51,13 +52,13 @@ class Orders:
 
 def read(name: str, content: bytes) -> Orders:
     """Return what a file asks for; its name is the whole id that its header has no room for."""
-    file_id = name.partition(".")[0]
+    name = name.rpartition(".")[0]
     if content.startswith(b"<"):
-        return _pain_001(file_id, content)
-    return _nacha(file_id, content.decode("ascii").splitlines())
+        return _pain_001(name, content)
+    return _nacha(name, content.decode("ascii").splitlines())
 
 
-def _nacha(file_id: str, records: list[str]) -> Orders:
+def _nacha(name: str, records: list[str]) -> Orders:
     header, batch = records[0], next(each for each in records if each[0] == "5")
     orders = [
         Order(
@@ -73,8 +74,9 @@ def _nacha(file_id: str, records: list[str]) -> Orders:
         if entry[0] == "6"
     ]
     return Orders(
+        name=name,
         rail="ach",
-        file_id=file_id,
+        file_id=name.partition(".")[0],
         created_at=datetime.strptime(f"20{header[23:33]}+0000", "%Y%m%d%H%M%z"),
         execute_on=_day(batch[69:75]),
         currency="USD",
@@ -89,14 +91,15 @@ def _day(text: str) -> date:
     return date.fromisoformat(f"20{text[:2]}-{text[2:4]}-{text[4:]}")
 
 
-def _pain_001(file_id: str, content: bytes) -> Orders:
+def _pain_001(name: str, content: bytes) -> Orders:
     message = read_message(content, PAIN_001)
     created, payment = message.one("GrpHdr", "CreDtTm"), message.one("PmtInf")
     transfers = list(payment.all("CdtTrfTxInf"))
     day = payment.one("ReqdExctnDt", "Dt")
     return Orders(
+        name=name,
         rail="iso20022",
-        file_id=file_id,
+        file_id=name.partition(".")[0],
         created_at=read_instant(created.text, created.line),
         execute_on=read_date(day.text, day.line),
         currency=transfers[0].one("Amt", "InstdAmt").attributes["Ccy"],
