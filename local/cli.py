@@ -214,6 +214,22 @@ def advance(
         print("\n".join(clocks.advance(_home(), how_far)))  # noqa: T201 - a command's answer
 
 
+@app.command(name="files")
+def show_files(
+    prefix: Annotated[str, typer.Argument(help="Such as bank/out; everything if left out.")] = "",
+    *,
+    show: Annotated[
+        bool, typer.Option("--print", help="Print the one that was written last.")
+    ] = False,
+) -> None:
+    """List the documents that the stack has written and read, or print one."""
+    from local import files  # noqa: PLC0415 - each command loads what it needs
+
+    with explained():
+        found = files.Files.of(_home())
+        print(found.newest(prefix) if show else found.table(prefix))  # noqa: T201 - an answer
+
+
 @app.command()
 def redrive(
     queue: Annotated[

@@ -31,7 +31,7 @@ NEIGHBOURS = 20
 
 COMMAND = re.compile(
     r"(?<![\w./])ivy"
-    r"(?= (?:up|down|status|key|logs|invoke|psql|doctor|listen|trigger|redrive)\b)"
+    r"(?= (?:up|down|status|key|logs|invoke|psql|doctor|listen|trigger|redrive|files|clock)\b)"
 )
 
 ROLES = ("postgres", "ivy_owner", "ivy_app", "ivy_jobs", "ivy_settle", "ivy_read")
