@@ -30,6 +30,9 @@ OVERDUE_SECONDS = 1
 WAITING_SECONDS = 60
 """Events are published within seconds; a minute later they are published by the schedule."""
 
+DEBT_DAYS = 30
+"""A balance of live mode that is below zero for so long is not coming back by itself."""
+
 UNMATCHED_DAYS = 2
 """A line of a statement that nobody has accounted for by then."""
 
@@ -148,6 +151,10 @@ class WatchStack(Stack):
             METRICS_NAMESPACE, "BankLineUnmatchedDays", {"service": "bank"}, "Maximum"
         )
         self._alarm("bank-line-unmatched", unmatched, UNMATCHED_DAYS, BANK, minutes=3)
+        debts = _metric(
+            METRICS_NAMESPACE, "NegativeBalanceDays", {"service": "recoveries"}, "Maximum"
+        )
+        self._alarm("negative-balance", debts, DEBT_DAYS, "recoveries", minutes=3)
         for noun in sorted({f.noun for f, route in declared(functions, Route) if route.idempotent}):
             failed = _metric(METRICS_NAMESPACE, "IdempotencyFrontFailed", {"service": noun})
             self._alarm(

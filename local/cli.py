@@ -188,6 +188,7 @@ def trigger(
 
 app.add_typer(operating.merchant, name="merchant")
 app.add_typer(operating.holidays, name="holidays")
+app.add_typer(operating.recoveries, name="recoveries", invoke_without_command=True)
 
 clock = typer.Typer(help="Show the demo merchant's test clock, or move it forward.")
 app.add_typer(clock, name="clock", invoke_without_command=True)

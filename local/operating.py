@@ -1,4 +1,4 @@
-"""The operators' part of ``ivy``: what is set for a merchant, and when banks are closed."""
+"""The operators' part of ``ivy``: merchants' terms, bank holidays, balances below zero."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 merchant = typer.Typer(help="Set what operators decide about a merchant.", no_args_is_help=True)
 holidays = typer.Typer(help="Show or change when the banks of a currency are closed.")
+recoveries = typer.Typer(help="Show balances below zero by age; write one off, by two people.")
 
 Reason = Annotated[str, typer.Option(help="Why; it is written down with your name.")]
 Currency = Annotated[str, typer.Argument(help="Such as USD.")]
+Recovery = Annotated[str, typer.Argument(help="rcv_…, as `ivy recoveries` shows it.")]
 Day = Annotated[str, typer.Argument(help="Such as 2026-12-24.")]
 
 
@@ -26,15 +28,17 @@ def set_terms(
     name: Annotated[str, typer.Argument(metavar="MERCHANT", help="mer_…")],
     terms: Annotated[
         list[str],
-        typer.Argument(help="reserve_basis_points=1000, reserve_days=90, overdraft=50000 (cents)."),
+        typer.Argument(
+            help="reserve_basis_points=1000, reserve_days=90, recovery_days=3, overdraft=50000."
+        ),
     ],
     *,
     reason: Reason,
 ) -> None:
-    """Set what of its charges is held back and for how long, and how far refunds may overdraw."""
+    """Set what of its charges is held back, how far refunds may overdraw, when recovery begins."""
     with explained():
         answer = _run("merchants/configure", merchant=name, reason=reason, **_numbers(terms))
-        kept = ("reserve_basis_points", "reserve_days", "overdraft", "version")
+        kept = ("reserve_basis_points", "reserve_days", "recovery_days", "overdraft", "version")
         print(json.dumps({each: answer[each] for each in ("id", *kept)}))  # noqa: T201 - the answer
 
 
@@ -63,6 +67,51 @@ def add(currency: Currency, day: Day, *, reason: Reason) -> None:
 def remove(currency: Currency, day: Day, *, reason: Reason) -> None:
     """Make a holiday a banking day again. Charges that are captured keep their day."""
     _change("holidays/remove", currency, day, reason)
+
+
+@recoveries.callback(invoke_without_command=True)
+def show_debts(
+    context: typer.Context,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show every balance below zero, oldest first, with what has been tried."""
+    from local import debts, operators  # noqa: PLC0415 - each command loads what it needs
+
+    if context.invoked_subcommand is None:
+        with explained():
+            found = operators.run(_home(), "recoveries/report", {})["data"]
+            print(json.dumps(found) if as_json else debts.table(found))  # noqa: T201 - the answer
+
+
+@recoveries.command("write-off")
+def propose(recovery: Recovery, *, reason: Reason) -> None:
+    """Propose to write off what a balance lacks; somebody else approves it."""
+    with explained():
+        account = _account_of(recovery)
+        said = _run("recoveries/propose", account=account, recovery=recovery, reason=reason)
+        print(f"{recovery}: {said['proposed']} {said['currency']} proposed. Now somebody else:"  # noqa: T201 - same
+              f" ivy recoveries approve {recovery}")  # fmt: skip
+
+
+@recoveries.command()
+def approve(recovery: Recovery) -> None:
+    """Approve what somebody else has proposed: no more is written off than the balance lacks."""
+    with explained():
+        account = _account_of(recovery)
+        said = _run("recoveries/approve", account=account, recovery=recovery)
+        print(f"{recovery}: {said['written_off']} {said['currency']} written off.")  # noqa: T201 - same
+
+
+def _account_of(recovery: str) -> str:
+    """Return whose account a recovery that is under way is about."""
+    from local import operators  # noqa: PLC0415 - each command loads what it needs
+    from local.errors import LocalError  # noqa: PLC0415 - same
+
+    for each in operators.run(_home(), "recoveries/report", {})["data"]:
+        if each["recovery"] == recovery:
+            return str(each["account"])
+    raise LocalError(f"No balance is below zero with {recovery}.", "`ivy recoveries` lists them.")
 
 
 def _change(function: str, currency: str, day: str, reason: str) -> None:

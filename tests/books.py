@@ -31,12 +31,15 @@ from functions.outbox import relay
 from functions.payouts import cancel as cancel_payout
 from functions.payouts import create as create_payout
 from functions.payouts import reject
+from functions.recoveries import approve as approve_write_off
+from functions.recoveries import propose, report, watch
 from functions.refunds import create as create_refund
 from functions.refunds import process as process_refund
 from functions.settlements import run, settle
 from ivy import ids, payout_outcomes
 from ivy.database import Database, Tenant
-from tests.driving import Account, Platform
+from ivy.serve.declaration import Command
+from tests.driving import Account, LambdaContext, Platform
 
 CONSUMERS = (process.handler, process_refund.handler, process_dispute.handler)
 BEGINS = datetime.fromisoformat("2026-11-23T09:00:00Z")
@@ -190,7 +193,8 @@ def played(platform: Platform) -> Books:
                 (bob.account.merchant_id,),
             )
             root.execute(
-                "UPDATE merchants SET overdraft_cents = 0 WHERE id = %s", (cyd.account.merchant_id,)
+                "UPDATE merchants SET overdraft_cents = 0, recovery_days = 0 WHERE id = %s",
+                (cyd.account.merchant_id,),
             )
             root.execute(
                 "UPDATE merchants SET reserve_basis_points = 1000, reserve_days = 4 WHERE id = %s",
@@ -212,6 +216,7 @@ def played(platform: Platform) -> Books:
         _bank_accounts(ada)
         _payouts(bob)
         ada.post(create_account.handler, BY_IBAN)
+        _write_off(platform, cyd)
         _verify(ada, "EUR")
         ada.post(create_payout.handler, {"amount": 1, "currency": "EUR"})
         platform.run(roll_up.handler)
@@ -284,6 +289,26 @@ def _bank_accounts(ada: Business) -> None:
                 delete_account.handler, bearer=ada.account.secret_key, id=made
             )
             assert gone.status == delete_account.handler.status
+
+
+def _write_off(platform: Platform, cyd: Business) -> None:
+    """What one lacks after a dispute is given up by two operators."""
+    cyd.charge(1_000, "tok_dispute")
+    hear(platform)
+    platform.run(roll_up.handler)
+    platform.run(watch.handler)
+
+    def commanded(command: Command, **said: str) -> Any:
+        platform.enter(command.needs)
+        return command(said, LambdaContext())
+
+    (debt,) = commanded(report.handler)["data"]
+    assert debt["account"] == f"{cyd.account.merchant_id}-test"
+    named = {name: debt[name] for name in ("account", "recovery")}
+    commanded(propose.handler, **named, by="grace", reason="insolvent")
+    assert commanded(approve_write_off.handler, **named, by="mary")["status"] == "written_off"
+    platform.run(roll_up.handler)
+    platform.run(watch.handler)
 
 
 def _verify(who: Business, currency: str) -> None:

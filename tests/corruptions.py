@@ -199,6 +199,18 @@ CORRUPTIONS = (
         " WHERE xid >= watermark AND a2 = :ada8400210 AND kind = 1 LIMIT 1)",
     ),
     Corruption(
+        "L5",
+        "a write-off of another amount",
+        "USD, loss:writeoff: entries sum to ",
+        "UPDATE recoveries SET written_off = written_off - 1 WHERE status = 'written_off'",
+    ),
+    Corruption(
+        "L14",
+        "a balance that has crossed zero and told nobody",
+        " is at version ",
+        "UPDATE balance_states SET version = version + 1 WHERE merchant_id <> 0",
+    ),
+    Corruption(
         "L6",
         "a batch that counts a charge that is in another",
         "there are",

@@ -63,6 +63,8 @@ ROWS = {
     "asked": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f02"), "funds": made("f763"),
     "refused": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f03"),
     "withdrawn": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f04"),
+    "owed": UUID("019ac2c4d5e67f8091a2b3c4d5e6f70b"),
+    "proposed": UUID("019ac2c4d5e67f8091a2b3c4d5e6f70c"),
 }  # fmt: skip
 
 PLANTED = """
@@ -167,7 +169,18 @@ PLANTED = """
     INSERT INTO payouts (merchant_id, livemode, id, bank_account_id, amount, created_at, currency,
                          status)
     SELECT %(m)s, false, id, %(paid_to)s, 100, %(at)s, 'USD', 'requires_approval'
-    FROM (VALUES (%(asked)s::uuid), (%(refused)s), (%(withdrawn)s)) AS row (id)
+    FROM (VALUES (%(asked)s::uuid), (%(refused)s), (%(withdrawn)s)) AS row (id);
+
+    INSERT INTO journal (id, source, owner, livemode, kind, value_on, recorded_at, a1, v1, a2, v2)
+    SELECT gen_random_uuid(), gen_random_uuid(), %(m)s, false, 30, %(at)s::date,
+           %(at)s::timestamptz, 10010000220 + number * 10000, 500, 10010000210 + number * 10000,
+           -500
+    FROM currencies WHERE code IN ('GBP', 'EUR');
+
+    INSERT INTO recoveries (merchant_id, livemode, id, currency, amount, created_at, negative_since,
+                            proposed, proposed_by, proposed_at, reason)
+    VALUES (%(m)s, false, %(owed)s, 'GBP', 500, %(at)s, %(at)s, NULL, NULL, NULL, NULL),
+           (%(m)s, false, %(proposed)s, 'EUR', 500, %(at)s, %(at)s, 400, 'somebody', %(at)s, 'gone')
 """
 
 
@@ -301,7 +314,7 @@ SAID = {
 """A late copy of a task about a payout does nothing."""
 
 
-COMMANDED = {"stuck", "resolution", "merchant", "holiday"}
+COMMANDED = {"stuck", "resolution", "merchant", "holiday", "debt", "write"}
 """What a command answers with; a refusal has no object."""
 
 

@@ -67,6 +67,10 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *("recorded_at", "value_on", "kind", "part", "livemode", "reverses", "reason"),
         ),
         "members": {"INSERT"},
+        "recoveries": updating(
+            *("version", "status", "written_off", "proposed", "proposed_by", "proposed_at"),
+            *("reason", "approved_by", "ledger_transaction"),
+        ),
         "merchant_changes": {"INSERT"},
         "merchants": {
             *inserting("id", "public_id", "name", "country", "default_currency", "time_zone"),
@@ -114,6 +118,10 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
     "ivy_jobs": {
         "accounts": {"INSERT", "UPDATE"},
+        "balance_states": {
+            "INSERT",
+            *updating("available", "negative_since", "version", "status"),
+        },
         "bank_answers": {"INSERT"},
         "bank_holidays": {"INSERT", "DELETE"},
         "bank_files": {"INSERT", *updating("status", "sent_at")},
@@ -138,10 +146,16 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "idempotency_keys": {"DELETE"},
         "merchant_changes": {"INSERT"},
         "merchants": updating(
-            *("reserve_basis_points", "reserve_days", "overdraft_cents", "settings_version")
+            *("reserve_basis_points", "reserve_days", "overdraft_cents", "settings_version"),
+            "recovery_days",
         ),
         "outbox": {"INSERT", *updating("next_send_at", "sends")},
         "payouts": updating("bank_file"),
+        "recoveries": {
+            *inserting("merchant_id", "livemode", "id", "amount", "created_at", "negative_since"),
+            *inserting("currency"),
+            *updating("version", "status"),
+        },
         "rollup": updating("watermark"),
         "test_clocks": updating("looked_at"),
     },

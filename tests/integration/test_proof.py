@@ -71,6 +71,8 @@ def test_the_business_had_everything_in_it(history: History) -> None:
         states |= {tuple(row) for row in root.execute("SELECT 'rsv', status FROM reserves")}
         states |= {tuple(row) for row in root.execute("SELECT 'ba', status FROM bank_accounts")}
         states |= {tuple(row) for row in root.execute("SELECT 'po', status FROM payouts")}
+        states |= {tuple(row) for row in root.execute("SELECT 'rcv', status FROM recoveries")}
+        states |= {tuple(row) for row in root.execute("SELECT 'bal', status FROM balance_states")}
         kinds = root.execute(
             "SELECT name FROM posting_kinds WHERE code NOT IN (SELECT kind FROM journal)"
         ).fetchall()
@@ -83,6 +85,7 @@ def test_the_business_had_everything_in_it(history: History) -> None:
     wanted |= {("ba", state) for state in accounts}
     wanted |= {("po", state) for state in get_args(payouts.Status)}
     wanted |= {("dp", "needs_response"), ("dp", "won"), ("dp", "lost")}
+    wanted |= {("rcv", "written_off"), ("bal", "available")}
     assert wanted | {("rsv", "held"), ("rsv", "released")} <= states
     assert kinds == []
 

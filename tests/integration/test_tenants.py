@@ -144,6 +144,16 @@ def fill(root: psycopg.Connection[Any], tenant: Tenant) -> None:
         " 'requires_approval')",
         row,
     )
+    root.execute(
+        "INSERT INTO balance_states (merchant_id, livemode, id, currency, available, created_at,"
+        " status) VALUES (%(m)s, %(live)s, %(c)s, 'USD', 0, now(), 'available')",
+        row,
+    )
+    root.execute(
+        "INSERT INTO recoveries (merchant_id, livemode, id, currency, amount, created_at,"
+        " negative_since) VALUES (%(m)s, %(live)s, %(c)s, 'USD', 1, now(), now())",
+        row,
+    )
     root.execute("INSERT INTO payout_items VALUES (%(m)s, %(live)s, %(l)s, %(c)s, 1)", row)
     root.execute(
         "INSERT INTO merchant_changes VALUES (%(m)s, 2, now(), 'somebody', NULL, '{}', '{}')"

@@ -40,13 +40,16 @@ def i4_parts_stay_within_the_whole(connection: Connection) -> list[str]:
 
 
 def i5_refunds_overdraw_within_the_limit(connection: Connection) -> list[str]:
-    """But for what disputes, returned debits and reserves took, the overdraft has its end."""
+    """But for what disputes, returned debits and reserves took, the overdraft has its end.
+
+    A write-off gives no more of it to spend.
+    """
     return lines(
         connection,
         f"WITH {LEGS}, {MONEY}"
         """, funds AS (
             SELECT owner, livemode, account / 10000 % 1000 AS number, -sum(amount) AS amount,
-                   coalesce(sum(amount) FILTER (WHERE kind IN (4, 20, 30, 31)), 0) AS taken
+                   coalesce(sum(amount) FILTER (WHERE kind IN (4, 20, 30, 31, 50)), 0) AS taken
             FROM legs WHERE code IN (210, 220) GROUP BY owner, livemode, account / 10000 % 1000)
         SELECT 'merchant', owner, livemode, currency, funds.amount, taken
         FROM funds JOIN money USING (number) JOIN merchants ON merchants.id = owner
@@ -134,6 +137,14 @@ _SAID_BY_PAYOUTS: LiteralString = """
 """
 
 
+_SAID_BY_RECOVERIES: LiteralString = """
+    SELECT merchant_id, livemode, currency, part.*
+    FROM recoveries,
+    LATERAL (VALUES (220, written_off), (520, -written_off)) AS part (code, amount)
+    WHERE status = 'written_off'
+"""
+
+
 def i6_accounts_hold_what_objects_say(connection: Connection) -> list[str]:
     """Each account, of merchants and of ours, is the sum of what its objects should have in it.
 
@@ -143,7 +154,8 @@ def i6_accounts_hold_what_objects_say(connection: Connection) -> list[str]:
         connection,
         f"WITH {LEGS}, {MONEY}, {ACQUIRERS}"
         f", said AS ({_SAID_BY_CHARGES} UNION ALL {_SAID_BY_REFUNDS} UNION ALL {_SAID_BY_DISPUTES}"
-        f" UNION ALL {_SAID_BY_RESERVES} UNION ALL {_SAID_BY_PAYOUTS})"
+        f" UNION ALL {_SAID_BY_RESERVES} UNION ALL {_SAID_BY_PAYOUTS}"
+        f" UNION ALL {_SAID_BY_RECOVERIES})"
         """, wanted AS (
             SELECT CASE WHEN said.code BETWEEN 200 AND 299 OR said.code BETWEEN 900 AND 949
                         THEN merchant_id ELSE 0 END AS owner,

@@ -55,6 +55,10 @@ _MACHINES: dict[str, LiteralString] = {
         pending_verification deleted deleted
         verified deleted deleted | verification_failed deleted deleted
     """,
+    "balance": """
+        - negative negative | negative available available | available negative negative
+    """,
+    "recovery": "- open opened | open recovered recovered | open written_off written_off",
     "test_clock": "- advancing advancing | ready advancing advancing | advancing ready ready",
 }
 
@@ -137,6 +141,14 @@ def i7_each_change_has_one_event(connection: Connection) -> list[str]:
                        'bank_account', 'ba_' || replace(bank_account_id::text, '-', ''),
                        'ledger_transaction', 'ltx_' || replace(ledger_transaction::text, '-', '')
                    ) FROM payouts
+            UNION ALL
+            SELECT merchant_id, livemode, id, version, status, jsonb_build_object(
+                       'status', status, 'available', available) FROM balance_states
+            UNION ALL
+            SELECT merchant_id, livemode, id, version, status, jsonb_build_object(
+                       'status', status, 'amount', amount, 'written_off', written_off,
+                       'ledger_transaction', 'ltx_' || replace(ledger_transaction::text, '-', '')
+                   ) FROM recoveries
             UNION ALL
             SELECT merchant_id, livemode, id, version, status, jsonb_build_object('status', status)
             FROM test_clocks)

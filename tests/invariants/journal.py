@@ -147,6 +147,16 @@ _DUE_OF_PAYOUTS: LiteralString = """
 """
 
 
+_DUE_OF_RECOVERIES: LiteralString = """
+    SELECT id, merchant_id, livemode, number, leg.*
+    FROM recoveries JOIN money USING (currency),
+    LATERAL (VALUES
+        (50, 520, written_off, status = 'written_off'),
+        (50, 220, -written_off, status = 'written_off')
+    ) AS leg (kind, code, amount, happened)
+"""
+
+
 def i3_each_transition_is_posted_once(connection: Connection) -> list[str]:
     """What became of an object is in the journal once, with exactly these legs, or not at all.
 
@@ -159,7 +169,8 @@ def i3_each_transition_is_posted_once(connection: Connection) -> list[str]:
         f"WITH {LEGS}, {MONEY}, {ACQUIRERS}"
         ", held AS (SELECT DISTINCT object_id FROM events WHERE type = 'charge.authorized')"
         f", due AS ({_DUE_OF_CHARGES} UNION ALL {_DUE_OF_REFUNDS} UNION ALL {_DUE_OF_DISPUTES}"
-        f" UNION ALL {_DUE_OF_SETTLEMENTS} UNION ALL {_DUE_OF_PAYOUTS})"
+        f" UNION ALL {_DUE_OF_SETTLEMENTS} UNION ALL {_DUE_OF_PAYOUTS}"
+        f" UNION ALL {_DUE_OF_RECOVERIES})"
         """, wanted AS (
             SELECT source, kind, amount,
                    CASE WHEN code BETWEEN 200 AND 299 OR code BETWEEN 900 AND 949
@@ -181,7 +192,8 @@ def i3_each_transition_is_posted_once(connection: Connection) -> list[str]:
               SELECT id, ledger_transaction, 10 FROM refunds UNION ALL
               SELECT id, ledger_transaction, 30 FROM settlements UNION ALL
               SELECT id, ledger_transaction, 31 FROM reserves UNION ALL
-              SELECT id, ledger_transaction, 40 FROM payouts) AS object
+              SELECT id, ledger_transaction, 40 FROM payouts UNION ALL
+              SELECT id, ledger_transaction, 50 FROM recoveries) AS object
         LEFT JOIN journal ON source = object.id AND journal.kind = object.kind AND part = 0
         WHERE journal.id IS DISTINCT FROM ledger_transaction
         """,

@@ -16,6 +16,7 @@ _TENANT_OF: dict[str, LiteralString] = {
     ),
     "api_keys": "merchant_id IS DISTINCT FROM current_merchant()",
     "attempts": _OF_ANOTHER,
+    "balance_states": _OF_ANOTHER,
     "bank_accounts": _OF_ANOTHER,
     "bank_answers": _OF_ANOTHER,
     "bank_files": (
@@ -36,6 +37,7 @@ _TENANT_OF: dict[str, LiteralString] = {
     "outbox": _OF_ANOTHER,
     "payout_items": _OF_ANOTHER,
     "payouts": _OF_ANOTHER,
+    "recoveries": _OF_ANOTHER,
     "refunds": _OF_ANOTHER,
     "reserves": _OF_ANOTHER,
     "settled_through": _OF_ANOTHER,

@@ -42,7 +42,7 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Functions]:
 
 def test_terms_are_numbers_by_name(answering: Callable[..., Functions]) -> None:
     found = {"id": "mer_1", "reserve_basis_points": 5, "reserve_days": 9, "overdraft": 0}
-    functions = answering(found | {"version": 3, "name": "Ada"})
+    functions = answering(found | {"recovery_days": 3, "version": 3, "name": "Ada"})
     said = CliRunner().invoke(
         app, ["merchant", "set", "mer_1", "reserve_basis_points=5", "overdraft=0", "--reason", "r"]
     )
@@ -91,3 +91,41 @@ def test_days_are_listed(answering: Callable[..., Functions]) -> None:
     said = CliRunner().invoke(app, ["holidays", "list", "USD", "--year", "2026"])
     assert said.output == "USD  2026-12-25\n"
     assert functions.asked == [("holidays/list", {"currency": "USD", "year": 2026})]
+
+
+DEBT = {
+    "account": "1001-live", "currency": "USD", "available": -1820, "days": 31, "bucket": "31-90",
+    "negative_since": "2026-11-24T09:00:00.000Z", "recovery": "rcv_1", "status": "open",
+    "opened_at": "2026-11-30T00:05:00.000Z", "opened_with": 2000, "write_off_proposed": 1820,
+    "proposed_by": "mary", "reason": "insolvent",
+}  # fmt: skip
+
+
+def test_debts_are_a_table(answering: Callable[..., Functions]) -> None:
+    functions = answering({"data": [DEBT, DEBT | {"recovery": None, "opened_at": None,
+                                                  "write_off_proposed": None}]})  # fmt: skip
+    said = CliRunner().invoke(app, ["recoveries"])
+    assert said.exit_code == 0, said.output
+    _, first, second = said.output.splitlines()
+    assert first.split()[:6] == ["1001-live", "USD", "-1820", "31-90", "2026-11-24", "rcv_1"]
+    assert first.endswith("opened 2026-11-30 at -2000, write-off of 1820 proposed by mary")
+    assert second.split()[-3:] == ["-", "nothing", "yet"]
+    assert functions.asked == [("recoveries/report", {})]
+    answering({"data": []})
+    assert CliRunner().invoke(app, ["recoveries"]).output == "No balance is below zero.\n"
+
+
+def test_write_offs_name_the_account_and_the_person(answering: Callable[..., Functions]) -> None:
+    functions = answering(
+        {"data": [DEBT], "proposed": 1820, "written_off": 1820, "currency": "USD"}
+    )
+    said = CliRunner().invoke(app, ["recoveries", "write-off", "rcv_1", "--reason", "case 12"])
+    assert "1820 USD proposed" in said.output
+    said = CliRunner().invoke(app, ["recoveries", "approve", "rcv_1"])
+    assert said.output == "rcv_1: 1820 USD written off.\n"
+    named = {"account": "1001-live", "recovery": "rcv_1", "by": "grace"}
+    assert functions.asked[1::2] == [
+        ("recoveries/propose", named | {"reason": "case 12"}), ("recoveries/approve", named),
+    ]  # fmt: skip
+    said = CliRunner().invoke(app, ["recoveries", "approve", "rcv_2"])
+    assert said.exit_code == 1

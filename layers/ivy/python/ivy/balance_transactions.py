@@ -30,8 +30,9 @@ Type = Literal[
     "payout",
     "payout_reversal",
     "payout_return",
+    "write_off",
 ]
-Category = Literal["charges", "refunds", "disputes", "fees", "reserves", "payouts"]
+Category = Literal["charges", "refunds", "disputes", "fees", "reserves", "payouts", "recoveries"]
 
 
 class FeeDetail(Object):
@@ -127,6 +128,7 @@ _KINDS: dict[str, tuple[Type, Category]] = {
     "payout.created": ("payout", "payouts"),
     "payout.reversed": ("payout_reversal", "payouts"),
     "payout.returned": ("payout_return", "payouts"),
+    "recovery.writeoff": ("write_off", "recoveries"),
 }
 
 

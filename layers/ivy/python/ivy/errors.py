@@ -255,7 +255,7 @@ class ApproverNotAPerson(Problem):
 
 
 class SelfApproval(Problem):
-    """Whoever asked for a payout cannot approve it: somebody else must."""
+    """Whoever asked for it cannot approve it: somebody else must."""
 
     code, status, title = "self_approval", 403, "Somebody else must approve"
 

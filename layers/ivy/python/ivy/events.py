@@ -59,6 +59,11 @@ MoneyEventType = Literal[
     "payout.paid",
     "payout.failed",
     "payout.returned",
+    "balance.negative",
+    "balance.available",
+    "recovery.opened",
+    "recovery.recovered",
+    "recovery.written_off",
 ]
 """Each is a transition of ``ivy.states``."""
 

@@ -42,6 +42,7 @@ class Chart(IntEnum):
     INCOME_DISPUTE = 420
     INCOME_PAYOUT = 430
     EXPENSE_PROCESSOR = 510
+    LOSS_WRITEOFF = 520
     AUTHORIZED = 910
     AUTHORIZED_CONTRA = 960
 
@@ -67,6 +68,7 @@ class PostingKind(IntEnum):
     PAYOUT_PAID = 41
     PAYOUT_REVERSED = 42
     PAYOUT_RETURNED = 43
+    RECOVERY_WRITEOFF = 50
 
 
 ACQUIRER_RECEIVABLE = {
@@ -223,6 +225,20 @@ def lock_funds(tx: Transaction, tenant: Tenant, currency: str) -> int:
             livemode=tenant.livemode,
             available=available,
             pending=account_number(Chart.PENDING, currency, tenant),
+        )
+    )
+
+
+def balance(tx: Transaction, tenant: Tenant, currency: str, chart: Chart) -> int:
+    """Return what one of a merchant's accounts has; positive is the merchant's."""
+    number = account_number(chart, currency, tenant)
+    return int(
+        tx.value(
+            _FUNDS,
+            owner=tenant.merchant_id,
+            livemode=tenant.livemode,
+            available=number,
+            pending=number,
         )
     )
 

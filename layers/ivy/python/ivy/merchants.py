@@ -135,6 +135,7 @@ class MerchantSettings(Merchant):
         overdraft=50_000,
         reserve_basis_points=0,
         reserve_days=90,
+        recovery_days=3,
         version=2,
     )
 
@@ -151,6 +152,9 @@ class MerchantSettings(Merchant):
         int, Field(description="What of each batch's charges is held back, in hundredths of 1 %.")
     ]
     reserve_days: Annotated[int, Field(description="For how many days it is held back.")]
+    recovery_days: Annotated[
+        int, Field(description="Banking days below zero before the recovery of a balance opens.")
+    ]
     version: Annotated[int, Field(description="Counts the changes of these settings.")]
 
 
@@ -167,6 +171,7 @@ class Terms(Input):
     merchant: ids.MerchantId
     reserve_basis_points: Annotated[int | None, Field(strict=True, ge=0, le=10_000)] = None
     reserve_days: Annotated[int | None, Field(strict=True, ge=1, le=540)] = None
+    recovery_days: Annotated[int | None, Field(strict=True, ge=0, le=60)] = None
     overdraft: Annotated[Cents | None, Field(ge=0)] = None
     by: ShortText
     reason: ShortText
@@ -224,8 +229,7 @@ def edit(tx: Transaction, caller: Caller, wanted: MerchantChange) -> MerchantSet
     if after == before:
         return before
     after = after.model_copy(update={"version": before.version + 1})
-    own = {name: getattr(after, name) for name in _OWN}
-    tx.run(_UPDATE, **own, **limit.model_dump(), version=after.version)
+    tx.run(_UPDATE, **_named(after, _OWN), **limit.model_dump(), version=after.version)
     by = ids.Prefix("usr").write(caller.user) if caller.user else None
     by = by or (ids.Prefix("key").write(caller.credential) if caller.credential else "nobody")
     _record(tx, caller.tenant.merchant_id, before, after, by=by, reason=None)
@@ -264,10 +268,10 @@ def set_terms(tx: Transaction, terms: Terms) -> MerchantSettings:
         ResourceMissing: There is no such merchant.
         RequestInvalid: Nothing is to be set.
     """
-    named = terms.model_dump(include={"reserve_basis_points", "reserve_days", "overdraft"})
+    named = terms.model_dump(include=set(_OPERATORS))
     named = {name: each for name, each in named.items() if each is not None}
     if not named:
-        detail = "name reserve_basis_points, reserve_days or overdraft"
+        detail = f"name one or more of {', '.join(_OPERATORS)}"
         raise errors.RequestInvalid(fields=(FieldError("", "missing", detail),))
     merchant_id = tx.value(
         "SELECT id FROM merchants WHERE public_id = %(id)s FOR NO KEY UPDATE", id=terms.merchant
@@ -278,10 +282,14 @@ def set_terms(tx: Transaction, terms: Terms) -> MerchantSettings:
     if all(getattr(before, name) == each for name, each in named.items()):
         return before
     after = before.model_copy(update={**named, "version": before.version + 1})
-    tx.run(_SET_TERMS, id=merchant_id, **{name: getattr(after, name) for name in _OPERATORS})
+    tx.run(_SET_TERMS, id=merchant_id, version=after.version, **_named(after, _OPERATORS))
     by = f"operator:{terms.by}"
     _record(tx, merchant_id, before, after, by=by, reason=terms.reason)
     return after
+
+
+def _named(settings: MerchantSettings, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in names}
 
 
 def _record(
@@ -330,8 +338,8 @@ def _settings(tx: Transaction, merchant_id: int, *, livemode: bool) -> MerchantS
 
 
 _OWN = ("time_zone", "settlement_cutoff", "payout_schedule", "payout_minimum")
-_OPERATORS = ("reserve_basis_points", "reserve_days", "overdraft", "version")
-_RECORDED = {*_OWN, *_OPERATORS, "payout_approval_limit", "payout_approval_proposal"}
+_OPERATORS = ("reserve_basis_points", "reserve_days", "recovery_days", "overdraft")
+_RECORDED = {*_OWN, *_OPERATORS, "version", "payout_approval_limit", "payout_approval_proposal"}
 
 _SELECT: LiteralString = """
     SELECT public_id AS id, %(livemode)s AS livemode, created_at, name, country, default_currency,
@@ -342,7 +350,7 @@ _SELECT: LiteralString = """
                'proposed_by', 'usr_' || replace(payout_approval_proposed_by::text, '-', ''),
                'proposed_at', payout_approval_proposed_at) END AS payout_approval_proposal,
            overdraft_cents AS overdraft, reserve_basis_points, reserve_days,
-           settings_version AS version
+           recovery_days, settings_version AS version
     FROM merchants WHERE id = %(id)s
 """
 
@@ -383,7 +391,8 @@ _UPDATE = """
 _SET_TERMS = """
     UPDATE merchants
     SET reserve_basis_points = %(reserve_basis_points)s, reserve_days = %(reserve_days)s,
-        overdraft_cents = %(overdraft)s, settings_version = %(version)s
+        recovery_days = %(recovery_days)s, overdraft_cents = %(overdraft)s,
+        settings_version = %(version)s
     WHERE id = %(id)s
 """
 

@@ -19,7 +19,16 @@ from ivy.events import Announcement, EventType
 from ivy.ledger import Posting, PostingKind
 
 Kind = Literal[
-    "charge", "refund", "dispute", "settlement", "reserve", "payout", "bank_account", "test_clock"
+    "charge",
+    "refund",
+    "dispute",
+    "settlement",
+    "reserve",
+    "payout",
+    "bank_account",
+    "test_clock",
+    "balance",
+    "recovery",
 ]
 
 MAY_MOVE_NOTHING = frozenset({"settlement.closed"})
@@ -44,6 +53,7 @@ def _transitions() -> Iterator[Transition]:
     """Yield every legal transition."""
     yield from _of_charges()
     yield from _of_payouts()
+    yield from _of_debts()
 
 
 def _of_charges() -> Iterator[Transition]:
@@ -117,6 +127,17 @@ def _of_payouts() -> Iterator[Transition]:
     for before in (BEGIN, "ready"):
         yield Transition("test_clock", before, "advancing", "test_clock.advancing")
     yield Transition("test_clock", "advancing", "ready", "test_clock.ready")
+
+
+def _of_debts() -> Iterator[Transition]:
+    """Yield those of balances below zero, and of what becomes of them."""
+    p = PostingKind
+    for before in (BEGIN, "available"):
+        yield Transition("balance", before, "negative", "balance.negative")
+    yield Transition("balance", "negative", "available", "balance.available")
+    yield Transition("recovery", BEGIN, "open", "recovery.opened")
+    yield Transition("recovery", "open", "recovered", "recovery.recovered")
+    yield Transition("recovery", "open", "written_off", "recovery.written_off", p.RECOVERY_WRITEOFF)
 
 
 TRANSITIONS = tuple(_transitions())

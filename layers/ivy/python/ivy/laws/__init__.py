@@ -52,5 +52,11 @@ OBJECTS: LiteralString = """
         FROM bank_accounts
         UNION ALL
         SELECT 'clk', 'test_clock', merchant_id, livemode, id, version, status
-        FROM test_clocks)"""
+        FROM test_clocks
+        UNION ALL
+        SELECT 'bal', 'balance', merchant_id, livemode, id, version, status
+        FROM balance_states
+        UNION ALL
+        SELECT 'rcv', 'recovery', merchant_id, livemode, id, version, status
+        FROM recoveries)"""
 """Everything with a state machine, and its state in the machine's terms."""

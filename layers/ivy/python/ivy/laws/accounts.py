@@ -49,6 +49,9 @@ _OWED: LiteralString = """
                    WHERE status IN ('pending', 'in_transit')), 0) AS in_transit,
                coalesce(sum(amount) FILTER (WHERE status = 'paid'), 0) AS paid
         FROM payouts WHERE ledger_transaction IS NOT NULL GROUP BY 1, 2, 3),
+    forgiven AS (
+        SELECT merchant_id, livemode, currency, sum(written_off) AS amount
+        FROM recoveries WHERE status = 'written_off' GROUP BY 1, 2, 3),
     owed (merchant_id, livemode, currency, name, amount) AS (
         SELECT merchant_id, livemode, currency, line.name, line.amount FROM charged
         CROSS JOIN LATERAL (VALUES
@@ -91,12 +94,17 @@ _OWED: LiteralString = """
             ('available', -in_transit - paid - fee),
             ('payouts_in_transit', in_transit),
             ('bank:client', -paid),
-            ('income:payout', fee)) AS line (name, amount))"""
+            ('income:payout', fee)) AS line (name, amount)
+        UNION ALL
+        SELECT merchant_id, livemode, currency, line.name, line.amount FROM forgiven
+        CROSS JOIN LATERAL (VALUES
+            ('available', amount),
+            ('loss:writeoff', amount)) AS line (name, amount))"""
 
 L5 = Law(
     "L5",
     "Each account is what the objects say it must be: charges and their days, refunds, disputes,"
-    " reserves, payouts.",
+    " reserves, payouts, recoveries.",
     "WITH"
     + _OWED
     + ","
@@ -131,7 +139,8 @@ L5 = Law(
 # mixed into it. Our fees stay in it and are owed to nobody, so it may hold more than is owed. An
 # acquirer takes its costs out of it before we have brought them, so they are added. What is missing
 # then is one merchant's money that went to another, whose debt is more than all our fees; debts are
-# never money. In the books of one merchant its own debt is nobody else's loss, and is added too.
+# never money, written off or not. In the books of one merchant its own debt is nobody else's loss,
+# and is added too.
 L11 = Law(
     "L11",
     "Client money, what acquirers owe and what disputes withdrew, with the costs that are ours to"
@@ -151,6 +160,7 @@ L11 = Law(
                    WHERE name = 'bank:client'
                    OR part IN ('acquirer_receivable', 'disputes_receivable')), 0) AS pool,
                coalesce(sum(amount) FILTER (WHERE name = 'expense:processor'), 0) AS costs,
+               coalesce(sum(amount) FILTER (WHERE name = 'loss:writeoff'), 0) AS forgiven,
                coalesce(-sum(amount) FILTER (WHERE name = 'refunds_payable'), 0) AS refunds
         FROM balances GROUP BY mode, currency),
     merchants_have AS (
@@ -159,7 +169,8 @@ L11 = Law(
     merchants_hold AS (
         SELECT mode, currency, sum(greatest(amount, 0)) AS owed, sum(greatest(-amount, 0)) AS debts
         FROM merchants_have GROUP BY mode, currency)
-    SELECT CASE WHEN pool + costs + CASE WHEN current_merchant() IS NULL THEN 0 ELSE debts END
+    SELECT CASE WHEN pool + costs
+                    + CASE WHEN current_merchant() IS NULL THEN 0 ELSE debts + forgiven END
                     < owed + refunds THEN
         concat(code, CASE mode WHEN 0 THEN ', test mode: ' ELSE ', live mode: ' END,
                owed + refunds, ' are owed, ', pool, ' are held and ', costs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ivy.balance_states import BalanceState
 from ivy.bank_accounts import BankAccount
 from ivy.charges import Charge
 from ivy.clocks import Clock
@@ -11,6 +12,7 @@ from ivy.disputes import Dispute
 from ivy.events import EVENT_TYPES, Notification
 from ivy.merchants import MerchantSettings
 from ivy.payouts import Payout
+from ivy.recoveries import Recovery
 from ivy.refunds import Refund
 from ivy.reserves import Reserve
 from ivy.settlements import Settlement
@@ -26,11 +28,13 @@ DATA = {
     "bank_account": BankAccount.__name__,
     "test_clock": Clock.__name__,
     "webhook_endpoint": Endpoint.__name__,
+    "balance": BalanceState.__name__,
+    "recovery": Recovery.__name__,
     "merchant": MerchantSettings.__name__,
 }
 """The schema of ``data``, by the first part of an event's type."""
 
-UNROUTED = (Reserve,)
+UNROUTED = (Reserve, BalanceState, Recovery)
 """What no route answers with; everything else is described there."""
 
 _DESCRIPTION = """\

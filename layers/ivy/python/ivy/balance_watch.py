@@ -1,0 +1,217 @@
+"""The watch over balances: every minute, what has crossed zero, and what has stayed below it.
+
+Postings do not look. Most of them take no lock on a balance, so what one of them sees is not what
+there will be when it commits, and two that cross zero together would both see themselves on the
+same side. The stored balances, which the roll-up has just moved on, say which are worth a look;
+then each is looked at exactly, under the lock of its merchant's funds and in a transaction of its
+own, which writes the new state and its event. So a crossing is announced once. One that is undone
+within the minute may not be. Runs as ``ivy_jobs``, and posts nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from ivy import balance_states, calendars, faults, ids, ledger, recoveries, states
+from ivy.balance_states import BalanceState
+from ivy.database import Database, Tenant, Transaction
+from ivy.ledger import Chart, account_number
+from ivy.recoveries import Recovery
+
+MAX_LOOKS = 500
+"""Balances that one run looks at of each kind; more wait for the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one run did."""
+
+    crossed: int
+    opened: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Balance:
+    merchant_id: int
+    livemode: bool
+    currency: str
+
+    @property
+    def tenant(self) -> Tenant:
+        return Tenant(self.merchant_id, self.livemode)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ageing:
+    merchant_id: int
+    livemode: bool
+    currency: str
+    recovery_days: int
+    since: date
+    today: date
+    holidays: list[date]
+
+    @property
+    def balance(self) -> _Balance:
+        return _Balance(self.merchant_id, self.livemode, self.currency)
+
+    @property
+    def is_due(self) -> bool:
+        closed = frozenset(self.holidays)
+        day = calendars.business_day_after(self.since, self.recovery_days, closed)
+        return day <= self.today
+
+
+def look(database: Database, at: datetime) -> Seen:
+    """Announce what has crossed zero, and open recoveries that are due. ``at`` is the real time."""
+    with database.transaction() as tx:
+        candidates = tx.rows(_Balance, _CANDIDATES, limit=MAX_LOOKS)
+    crossed = 0
+    for each in candidates:
+        with database.transaction() as tx:
+            crossed += cross(tx, each.tenant, each.currency)
+    with database.transaction() as tx:
+        ageing = tx.rows(_Ageing, _AGEING, at=at, limit=MAX_LOOKS)
+    opened = 0
+    for old in ageing:
+        if old.is_due:
+            with database.transaction() as tx:
+                opened += _open(tx, old.balance)
+    return Seen(crossed, opened)
+
+
+def cross(tx: Transaction, tenant: Tenant, currency: str) -> bool:
+    """Write and announce that a balance has crossed zero; False where it has not.
+
+    Above zero again, its recovery has ended.
+    """
+    tx.choose(tenant)
+    before, available = _exactly(tx, tenant, currency)
+    negative = available < 0
+    if negative == (before is not None and before.status == "negative"):
+        return False
+    at = tx.now()
+    state = BalanceState(
+        id=before.id if before else ids.new(at),
+        livemode=tenant.livemode,
+        created_at=before.created_at if before else at,
+        currency=currency,
+        status="negative" if negative else "available",
+        available=available,
+        negative_since=_since(tx, tenant, currency) if negative else None,
+        version=before.version + 1 if before else 1,
+    )
+    balance_states.save(tx, tenant.merchant_id, state)
+    change = states.transition("balance", before.status if before else states.BEGIN, state.status)
+    states.record(tx, tenant, change, state, at=at)
+    if not negative:
+        _recovered(tx, tenant, currency, at)
+    faults.point("balances.watch.before_crossing")
+    return True
+
+
+def _exactly(tx: Transaction, tenant: Tenant, currency: str) -> tuple[BalanceState | None, int]:
+    """Return what was said of a balance and what it is, and let nobody else say or spend it."""
+    ledger.lock_funds(tx, tenant, currency)
+    before = balance_states.lock(tx, tenant.merchant_id, currency, livemode=tenant.livemode)
+    return before, ledger.balance(tx, tenant, currency, Chart.AVAILABLE)
+
+
+def _since(tx: Transaction, tenant: Tenant, currency: str) -> datetime:
+    """Return when the entry was made after which a balance was below zero and stayed there."""
+    found: datetime = tx.value(
+        _SINCE,
+        owner=tenant.merchant_id,
+        livemode=tenant.livemode,
+        available=account_number(Chart.AVAILABLE, currency, tenant),
+    )
+    return found
+
+
+def _recovered(tx: Transaction, tenant: Tenant, currency: str, at: datetime) -> None:
+    before = recoveries.lock_under_way(tx, tenant, currency)
+    if before is None:
+        return
+    after = recoveries.changed(before, status="recovered")
+    tx.run(
+        "UPDATE recoveries SET status = %(status)s, version = %(version)s WHERE id = %(id)s",
+        id=after.id,
+        status=after.status,
+        version=after.version,
+    )
+    recoveries.save(tx, tenant, before, after, at=at)
+
+
+def _open(tx: Transaction, balance: _Balance) -> bool:
+    """Open the recovery of a balance, if it is still below zero."""
+    tenant = balance.tenant
+    tx.choose(tenant)
+    state, available = _exactly(tx, tenant, balance.currency)
+    if state is None or state.negative_since is None or available >= 0:
+        return False
+    at = tx.now()
+    recovery = Recovery(
+        id=ids.new(at),
+        livemode=tenant.livemode,
+        created_at=at,
+        amount=-available,
+        currency=balance.currency,
+        negative_since=state.negative_since,
+    )
+    opened = recoveries.open_one(tx, tenant, recovery)
+    faults.point("balances.watch.before_opening")
+    return opened
+
+
+_CANDIDATES = """
+    SELECT accounts.number / 10000000 AS merchant_id,
+           mod(accounts.number / 1000, 10) = 1 AS livemode, code AS currency
+    FROM accounts
+    JOIN currencies ON currencies.number = mod(accounts.number / 10000, 1000)
+    LEFT JOIN balance_states ON (merchant_id, livemode, currency)
+        = (accounts.number / 10000000, mod(accounts.number / 1000, 10) = 1, code)
+    WHERE mod(accounts.number, 1000) = 220
+      AND (balance > 0) IS DISTINCT FROM coalesce(status = 'negative', false)
+    LIMIT %(limit)s
+"""
+
+_AGEING = """
+    SELECT merchant_id, livemode, currency, recovery_days,
+           (negative_since AT TIME ZONE time_zone)::date AS since, today,
+           ARRAY(SELECT day FROM bank_holidays
+                 WHERE bank_holidays.currency = balance_states.currency
+                   AND day BETWEEN negative_since::date AND today + 1) AS holidays
+    FROM balance_states
+    JOIN merchants ON merchants.id = merchant_id
+    LEFT JOIN test_clocks USING (merchant_id, livemode)
+    CROSS JOIN LATERAL (
+        SELECT ((%(at)s + coalesce(ahead, '0')) AT TIME ZONE time_zone)::date AS today) AS wall
+    WHERE balance_states.status = 'negative'
+      AND (negative_since AT TIME ZONE time_zone)::date + recovery_days <= today
+      AND NOT EXISTS (
+        SELECT FROM recoveries
+        WHERE (recoveries.merchant_id, recoveries.livemode, recoveries.currency)
+            = (balance_states.merchant_id, balance_states.livemode, balance_states.currency)
+          AND recoveries.status NOT IN ('recovered', 'written_off'))
+    ORDER BY negative_since
+    LIMIT %(limit)s
+"""
+
+# In the order of transactions: those of one millisecond have none by their time.
+_SINCE = """
+    WITH moved AS (
+        SELECT recorded_at, row_number() OVER steps AS step,
+               sum(-leg.amount) OVER steps AS available
+        FROM journal
+        CROSS JOIN LATERAL (VALUES (a1, v1), (a2, v2), (a3, v3), (a4, v4)) leg (account, amount)
+        WHERE owner = %(owner)s AND livemode = %(livemode)s
+          AND (mod(a1, 1000) = 220 OR mod(a2, 1000) = 220 OR mod(a3, 1000) = 220
+               OR mod(a4, 1000) = 220)
+          AND leg.account = %(available)s
+        WINDOW steps AS (ORDER BY xid, recorded_at, journal.id)
+    )
+    SELECT recorded_at FROM moved
+    WHERE step > (SELECT coalesce(max(step), 0) FROM moved WHERE available >= 0)
+    ORDER BY step LIMIT 1
+"""

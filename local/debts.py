@@ -1,0 +1,40 @@
+"""Balances below zero, as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+COLUMNS = ("account", "currency", "available", "days", "since", "recovery", "tried")
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """Return balances below zero as lines of a table; one sentence when there is none."""
+    if not found:
+        return "No balance is below zero."
+    rows = [COLUMNS] + [
+        (
+            each["account"],
+            each["currency"],
+            str(each["available"]),
+            each["bucket"],
+            each["negative_since"][:10],
+            each["recovery"] or "-",
+            tried(each),
+        )
+        for each in found
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def tried(debt: dict[str, Any]) -> str:
+    """Say what has been done about a balance below zero."""
+    said = []
+    if debt["opened_at"]:
+        said.append(f"opened {debt['opened_at'][:10]} at -{debt['opened_with']}")
+    if debt["write_off_proposed"]:
+        said.append(f"write-off of {debt['write_off_proposed']} proposed by {debt['proposed_by']}")
+    return ", ".join(said) or "nothing yet"
