@@ -293,8 +293,9 @@ def _bank_accounts(ada: Business) -> None:
 
 def _write_off(platform: Platform, cyd: Business) -> None:
     """What one lacks after a dispute is given up by two operators."""
-    cyd.charge(1_000, "tok_dispute")
+    disputed = cyd.charge(1_000, "tok_dispute")
     hear(platform)
+    cyd.concede(disputed)
     platform.run(roll_up.handler)
     platform.run(watch.handler)
 

@@ -173,8 +173,7 @@ PLANTED = """
 
     INSERT INTO journal (id, source, owner, livemode, kind, value_on, recorded_at, a1, v1, a2, v2)
     SELECT gen_random_uuid(), gen_random_uuid(), %(m)s, false, 30, %(at)s::date,
-           %(at)s::timestamptz, 10010000220 + number * 10000, 500, 10010000210 + number * 10000,
-           -500
+           %(at)s::timestamptz, 10010000220 + number * 10000, 500, number * 10000 + 110, -500
     FROM currencies WHERE code IN ('GBP', 'EUR');
 
     INSERT INTO recoveries (merchant_id, livemode, id, currency, amount, created_at, negative_since,

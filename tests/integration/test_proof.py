@@ -85,7 +85,7 @@ def test_the_business_had_everything_in_it(history: History) -> None:
     wanted |= {("ba", state) for state in accounts}
     wanted |= {("po", state) for state in get_args(payouts.Status)}
     wanted |= {("dp", "needs_response"), ("dp", "won"), ("dp", "lost")}
-    wanted |= {("rcv", "written_off"), ("bal", "available")}
+    wanted |= {("rcv", "written_off"), ("bal", "negative")}
     assert wanted | {("rsv", "held"), ("rsv", "released")} <= states
     assert kinds == []
 

@@ -31,8 +31,9 @@ class Debtor(Till):
         return self.watch()
 
     def owe(self) -> None:
-        """Go below zero: a charge is disputed before it is settled."""
-        self.disputed()
+        """Go below zero: a charge is disputed before it is settled, and the dispute is given up."""
+        self.accept(self.disputed())
+        self.work()
 
     def command(self, command: Command, **said: Any) -> dict[str, Any]:
         self.here.platform.enter(command.needs)

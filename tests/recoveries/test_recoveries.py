@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from functions.merchants import configure
-from ivy import write_offs
+from ivy import proof, write_offs
 from ivy.database import Database, Tenant, Transaction
 from tests.recoveries.debtor import DISPUTED, NET, Debtor
 from tests.simulation.sandbox import Sandbox
@@ -113,7 +113,9 @@ def test_two_people_write_it_off(owing: Debtor) -> None:
         "open", 1_820, None,
     )  # fmt: skip
     assert owing.available() == -1_820
+    missing = client_money(owing)
     done = owing.approve()
+    assert client_money(owing) == missing  # no more is owed to anybody than before
     assert (done["status"], done["written_off"]) == ("written_off", 1_820)
     assert owing.available() == 0
     assert owing.recoveries() == [("written_off", 1_820, 1_820)]
@@ -128,6 +130,13 @@ def test_two_people_write_it_off(owing: Debtor) -> None:
     assert legs == [("available", -1_820), ("loss:writeoff", 1_820)]
     assert owing.watch()["crossed"] == 1
     assert owing.crossings()[-1] == ("balance.available", 0)
+
+
+def client_money(debtor: Debtor) -> list[Any]:
+    """Return what L11 says: what is missing of what is owed to merchants."""
+    (law,) = [law for law in proof.LAWS if law.name == "L11"]
+    found = debtor.here.connection.execute(law.query).fetchall()
+    return [witness and witness.partition(" are owed")[0] for (witness,) in found]
 
 
 def test_one_person_does_not(owing: Debtor) -> None:
@@ -155,6 +164,16 @@ def test_no_more_than_it_lacks_by_then(owing: Debtor) -> None:
     owing.here.settle()
     assert owing.approve()["written_off"] == 1_820 - 941
     assert owing.available() == 0
+
+
+def test_nothing_that_what_is_held_can_still_pay(owing: Debtor) -> None:
+    """Pending money and disputes that are open may come back: they are not given away."""
+    owing.charge(amount=1_000)
+    assert owing.propose()["proposed"] == 1_820 - 941
+    owing.disputed(amount=500)
+    assert owing.propose()["proposed"] == 1_820 - 941 + 1_500 + 45 - 500
+    owing.charge()
+    assert owing.propose()["code"] == "resource_missing"
 
 
 def test_no_more_than_was_proposed(owing: Debtor) -> None:

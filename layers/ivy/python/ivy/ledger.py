@@ -89,6 +89,15 @@ MERCHANT_ACCOUNTS = (
     Chart.PAYOUTS_IN_TRANSIT,
     Chart.AUTHORIZED,
 )
+POSITION = (
+    Chart.PENDING,
+    Chart.AVAILABLE,
+    Chart.RESERVE,
+    Chart.DISPUTE_HOLD,
+    Chart.PAYOUTS_IN_TRANSIT,
+)
+"""What is owed to a merchant, wherever it is."""
+
 _MERCHANT_CODES = frozenset((*range(200, 300), *range(900, 950)))
 
 
@@ -218,27 +227,17 @@ def lock_funds(tx: Transaction, tenant: Tenant, currency: str) -> int:
     """
     available = account_number(Chart.AVAILABLE, currency, tenant)
     tx.run("SELECT pg_advisory_xact_lock(%(available)s)", available=available)
-    return int(
-        tx.value(
-            _FUNDS,
-            owner=tenant.merchant_id,
-            livemode=tenant.livemode,
-            available=available,
-            pending=account_number(Chart.PENDING, currency, tenant),
-        )
-    )
+    return balance(tx, tenant, currency, Chart.AVAILABLE, Chart.PENDING)
 
 
-def balance(tx: Transaction, tenant: Tenant, currency: str, chart: Chart) -> int:
-    """Return what one of a merchant's accounts has; positive is the merchant's."""
-    number = account_number(chart, currency, tenant)
+def balance(tx: Transaction, tenant: Tenant, currency: str, *charts: Chart) -> int:
+    """Return what some of a merchant's accounts have together; positive is the merchant's."""
     return int(
         tx.value(
-            _FUNDS,
+            _BALANCE,
             owner=tenant.merchant_id,
             livemode=tenant.livemode,
-            available=number,
-            pending=number,
+            numbers=[account_number(chart, currency, tenant) for chart in charts],
         )
     )
 
@@ -290,17 +289,17 @@ _POST_ALL = """
         %(v2)s::bigint[], %(a3)s::bigint[], %(v3)s::bigint[], %(a4)s::bigint[], %(v4)s::bigint[])
 """
 
-_FUNDS = """
+_BALANCE = """
     SELECT -coalesce(sum(amount), 0)::bigint
     FROM (
-        SELECT balance AS amount FROM accounts WHERE number IN (%(available)s, %(pending)s)
+        SELECT balance AS amount FROM accounts WHERE number = ANY (%(numbers)s::bigint[])
         UNION ALL
         SELECT leg.amount
         FROM journal
         CROSS JOIN LATERAL (VALUES (a1, v1), (a2, v2), (a3, v3), (a4, v4)) leg (account, amount)
         WHERE owner = %(owner)s AND livemode = %(livemode)s
           AND xid >= (SELECT watermark FROM rollup)
-          AND leg.account IN (%(available)s, %(pending)s)
+          AND leg.account = ANY (%(numbers)s::bigint[])
     ) legs
 """
 

@@ -162,12 +162,13 @@ def oldest_days(tx: Transaction, at: datetime) -> int:
 
 
 def propose(tx: Transaction, proposal: Proposal) -> WriteOff:
-    """Propose to write off what a balance lacks now; nothing is posted.
+    """Propose to write off what a balance lacks now and nothing can pay; nothing is posted.
 
     A new proposal takes the place of one that is there.
 
     Raises:
-        ResourceMissing: There is no such recovery under way, or its balance is not below zero.
+        ResourceMissing: There is no such recovery under way, its balance is not below zero, or what
+            else the merchant has covers it.
     """
     tenant = tenant_of(proposal.account)
     tx.choose(tenant)
@@ -189,7 +190,7 @@ def approve(tx: Transaction, approval: Approval) -> WriteOff:
 
     Raises:
         ResourceMissing: There is no such recovery under way, nothing is proposed of it, or its
-            balance is not below zero any more.
+            balance lacks nothing any more.
         SelfApproval: It was proposed by the same person.
     """
     tenant = tenant_of(approval.account)
@@ -224,9 +225,11 @@ def approve(tx: Transaction, approval: Approval) -> WriteOff:
 
 
 def _under_way(tx: Transaction, tenant: Tenant, recovery_id: UUID) -> tuple[Recovery, int]:
-    """Return a recovery, and how far its balance is below zero: no settlement or payout moves it.
+    """Return a recovery and what of its balance below zero nothing else of its merchant's can pay.
 
-    The balance is locked first, as the watch over balances does too.
+    No settlement or payout moves the balance meanwhile; it is locked first, as the watch over
+    balances does too. What is pending, in reserve, under dispute or on its way may still pay a
+    debt: to give that up would be a present.
     """
     currency = recoveries.get(tx, recovery_id).currency
     availability.hold(tx, tenant, currency)
@@ -234,9 +237,12 @@ def _under_way(tx: Transaction, tenant: Tenant, recovery_id: UUID) -> tuple[Reco
     found = recoveries.lock(tx, recovery_id)
     if found.status != "open":
         raise errors.ResourceMissing(f"The recovery has ended: it is {found.status}.")
-    lacking = -ledger.balance(tx, tenant, currency, Chart.AVAILABLE)
-    if lacking <= 0:
+    missing = -ledger.balance(tx, tenant, currency, Chart.AVAILABLE)
+    if missing <= 0:
         raise errors.ResourceMissing("The balance is not below zero any more.")
+    lacking = min(missing, -ledger.balance(tx, tenant, currency, *ledger.POSITION))
+    if lacking <= 0:
+        raise errors.ResourceMissing("What is pending or held for the merchant can still pay it.")
     return found, lacking
 
 
