@@ -51,6 +51,9 @@ class Environment:
         self.webhook_key = str(self.client("kms").create_key()["KeyMetadata"]["Arn"])
         self.bucket = f"{self.name}-documents".replace("_", "-")
         self.client("s3").create_bucket(Bucket=self.bucket)
+        self.client("s3").put_bucket_versioning(
+            Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"}
+        )
         self.put_secret("stripe", {"test_key": "", "live_key": ""})
         self.put_secret("access", {"pepper": "pepper", "signing_key": "s" * 40})
         for role in ("ivy_app", "ivy_jobs", "ivy_settle", "ivy_owner"):

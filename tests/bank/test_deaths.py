@@ -86,6 +86,8 @@ def test_a_prepared_file_has_the_same_bytes_on_another_day(exchange: Exchange) -
     after = exchange.files()
     assert len(after) == 2
     assert before.items() <= after.items()
+    versions = exchange.s3.list_object_versions(Bucket=exchange.bucket, Prefix="bank/out/")
+    assert len(versions["Versions"]) == 2  # a bank that is told of what is new pays it once
     assert exchange.seen(payout)["arrives_on"] == "2026-11-30"
 
 

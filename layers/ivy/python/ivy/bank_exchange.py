@@ -84,7 +84,7 @@ def _send(database: Database, tenant: Tenant | None) -> tuple[int, list[str]]:
         files, changed = payout_files.prepared(tx, tenant)
     promised = 0
     for file in files:
-        documents.put(file.key, file.content)
+        documents.put_once(file.key, file.content)
         faults.point("payouts.submit.after_put")
         with database.transaction() as tx:
             tasks = payout_files.sent(tx, file)

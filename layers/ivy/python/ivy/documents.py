@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from botocore.exceptions import ClientError
+
 from ivy.aws import client
 from ivy.settings import settings
 
@@ -64,6 +66,15 @@ def read(key: str) -> bytes:
 def put(key: str, content: bytes) -> None:
     """Write a document."""
     client("s3").put_object(Bucket=_bucket(), Key=key, Body=content)
+
+
+def put_once(key: str, content: bytes) -> None:
+    """Write a document unless it is there: whoever waits for new ones sees it appear once."""
+    try:
+        client("s3").put_object(Bucket=_bucket(), Key=key, Body=content, IfNoneMatch="*")
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "PreconditionFailed":
+            raise
 
 
 def move(document: Document, key: str) -> None:
