@@ -10,6 +10,7 @@ from ivy.serve import endpoint
 def handler(reference: Reference, answer: Answer) -> Challenge:
     """Approve or decline a test payment in its payer's place.
 
-    The first answer within the hour counts; the charge learns of it shortly after.
+    The first answer within the hour counts; the charge learns of it when the acquirer is asked
+    again, within three minutes.
     """
     return challenges.answer(reference, approve=answer.approve)

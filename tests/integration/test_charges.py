@@ -491,3 +491,13 @@ def test_another_merchants_charge_does_not_exist(
     ):
         answer = deployed.request(handler, bearer=bob.secret_key, id=made[name])
         assert (answer.status, answer.code) == (404, "resource_missing")
+
+
+@pytest.mark.parametrize("token", ["tok_visa", "tok_ach"])
+def test_events_are_published_as_soon_as_the_charge_is_processed(
+    deployed: Platform, ada: Account, token: str
+) -> None:
+    deployed.lose_messages("events")
+    charge(deployed, ada, payment_method=token)
+    deployed.drain()
+    assert deployed.messages("events") != []

@@ -70,6 +70,29 @@ def test_depth_is_counted_without_recursion(value: Any) -> None:
     assert incoming(body=json.dumps(value)).json() == value
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("9" * 4_201, "The body is not valid JSON: a number has more than 4200 digits."),
+        ("[" * 100_000, "The body is nested deeper than 20 levels."),
+        ("[1", "The body is not valid JSON: Expecting ',' delimiter, line 1, column 3."),
+        ('{"a": 1, "a": 2}', "The body is not valid JSON: a key appears twice in one object."),
+    ],
+    ids=["digits", "depth", "syntax", "twice"],
+)
+def test_a_malformed_body_is_explained_in_our_words(body: str, reason: str) -> None:
+    with pytest.raises(errors.BodyMalformed) as refused:
+        incoming(body=body).json()
+    assert refused.value.detail == reason
+
+
+@pytest.mark.parametrize("sent", [b'{"a": "\xe9"}', '{"a": 1}'.encode("utf-16-le")])
+def test_a_body_is_utf_8(sent: bytes) -> None:
+    body = base64.b64encode(sent).decode()
+    with pytest.raises(errors.BodyMalformed):
+        incoming(body=body, isBase64Encoded=True).json()
+
+
 def test_twenty_levels_are_enough() -> None:
     assert incoming(body="[" * 19 + "1" + "]" * 19).json()
     with pytest.raises(errors.BodyMalformed, match="deeper than 20"):

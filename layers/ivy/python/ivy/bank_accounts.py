@@ -267,11 +267,14 @@ def payable(
             f"The bank account is in {account.currency}.", param="currency"
         )
     if account.status != "verified" or account.payable_from is None:
-        raise errors.BankAccountUnverified(f"The bank account is {account.status}.")
+        raise errors.BankAccountUnverified(
+            f"The bank account is {account.status}.", param="bank_account"
+        )
     if at < account.payable_from:
         payable_from = write_time(account.payable_from)
         raise errors.BankAccountCoolingOff(
             f"The bank account is payable from {payable_from}.",
+            param="bank_account",
             facts={"payable_from": payable_from},
         )
     return account

@@ -313,6 +313,7 @@ def _wait(
 ) -> Charge | None:
     """Keep the promise until the acquirer can know more."""
     if isinstance(outcome, Pending):
+        tx.to_publish = True  # what was written when the charge was taken on waits for days else
         tx.run(_REFERENCE, id=charge.id, reference=outcome.reference)
         outbox.postpone(tx, task, outcome.until)
         return None

@@ -184,6 +184,7 @@ def conclude(tx: Transaction, task: outbox.Task, attempt: Attempt, answer: Answe
     known = isinstance(answer.outcome, Approved | Declined | Pending)
     if known:
         outbox.settle(tx, task)
+        tx.to_publish = True  # what was written when it was handed in
     faults.point("dispute.conclude.before_commit")
     return known
 

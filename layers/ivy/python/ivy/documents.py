@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from botocore.exceptions import ClientError
-
 from ivy.aws import client
 from ivy.settings import settings
 
@@ -70,9 +68,10 @@ def put(key: str, content: bytes) -> None:
 
 def put_once(key: str, content: bytes) -> None:
     """Write a document unless it is there: whoever waits for new ones sees it appear once."""
+    s3 = client("s3")
     try:
-        client("s3").put_object(Bucket=_bucket(), Key=key, Body=content, IfNoneMatch="*")
-    except ClientError as error:
+        s3.put_object(Bucket=_bucket(), Key=key, Body=content, IfNoneMatch="*")
+    except s3.exceptions.ClientError as error:
         if error.response.get("Error", {}).get("Code") != "PreconditionFailed":
             raise
 

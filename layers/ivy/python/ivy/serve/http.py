@@ -58,7 +58,7 @@ class Endpoint(Route):
             check(self, incoming)
             _incoming.set(incoming)
             api_address.set(incoming.base_url)
-            answer: dict[str, Any] = self._mangum(event, context)
+            answer: dict[str, Any] = self._mangum(_with_a_body(event), context)
         except Exception as error:  # noqa: BLE001 - nothing leaves but a documented answer
             answer = _without_framework(problems.from_exception(error), incoming)
         self._report(incoming, answer["statusCode"], time.perf_counter() - started)
@@ -212,6 +212,19 @@ def _problem_headers(problem: errors.Problem, incoming: Incoming) -> dict[str, s
     if problem.retry_after_seconds is not None:
         headers["Retry-After"] = str(problem.retry_after_seconds)
     return headers
+
+
+def _with_a_body(event: dict[str, Any]) -> dict[str, Any]:
+    """Return a request without a body as one whose body says nothing: so each field is named."""
+    if event.get("body") or event.get("httpMethod") == "GET":
+        return event
+    several = event.get("multiValueHeaders")
+    return event | {
+        "body": "{}",
+        "isBase64Encoded": False,
+        "headers": (event.get("headers") or {}) | {"content-type": JSON},
+        "multiValueHeaders": several | {"content-type": [JSON]} if several else several,
+    }
 
 
 def _problem_body(problem: errors.Problem, incoming: Incoming) -> bytes:

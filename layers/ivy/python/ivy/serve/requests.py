@@ -19,8 +19,16 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_DEPTH = 20
+MAX_DIGITS = 4_200
+"""Of a number: below what Python refuses to read, so that whatever is read names its field."""
+
+_TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} levels."
 MODE_HEADER = "ivy-mode"
 MODES = ("test", "live")
+
+
+class _UnusualJsonError(ValueError):
+    """What readers of JSON disagree about; its text is ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +81,32 @@ class Incoming:
         """Return the parsed body, {} when there is none.
 
         Raises:
-            BodyMalformed: Not JSON, a duplicate key, a number that JSON does not have, or more
-                nesting than any real request has.
+            BodyMalformed: Not UTF-8, not JSON, a duplicate key, a number that JSON does not have,
+                or more digits or nesting than any real request has.
         """
         if not self.body:
             return {}
         try:
-            parsed = json.loads(self.body, object_pairs_hook=_unique, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
+            text = self.body.decode()
+            parsed = json.loads(
+                text,
+                object_pairs_hook=_unique,
+                parse_constant=_no_constant,
+                parse_int=_integer,
+            )
+        except UnicodeDecodeError as error:
+            raise errors.BodyMalformed("The body is not UTF-8.") from error
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            raise errors.BodyMalformed(
+                f"The body is not valid JSON: {error.msg}, {where}."
+            ) from error
+        except RecursionError as error:
+            raise errors.BodyMalformed(_TOO_DEEP) from error
+        except _UnusualJsonError as error:
             raise errors.BodyMalformed(f"The body is not valid JSON: {error}.") from error
         if _depth(parsed) > MAX_DEPTH:
-            raise errors.BodyMalformed(f"The body is nested deeper than {MAX_DEPTH} levels.")
+            raise errors.BodyMalformed(_TOO_DEEP)
         return parsed
 
     def idempotency_key(self, route: Route) -> idempotency.Key:
@@ -198,12 +221,18 @@ def context_of(recognised: recognition.Recognised) -> dict[str, str]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key appears twice in one object")
+        raise _UnusualJsonError("a key appears twice in one object")
     return found
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")
+    raise _UnusualJsonError(f"{name} is not a JSON number")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise _UnusualJsonError(f"a number has more than {MAX_DIGITS} digits")
+    return int(digits)
 
 
 def _depth(value: Any) -> int:
