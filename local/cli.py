@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from local import operating
+from local import operating, reconciling
 from local.explaining import explained
 
 if TYPE_CHECKING:
@@ -189,6 +189,7 @@ def trigger(
 app.add_typer(operating.merchant, name="merchant")
 app.add_typer(operating.holidays, name="holidays")
 app.add_typer(operating.recoveries, name="recoveries", invoke_without_command=True)
+app.add_typer(reconciling.reconcile, name="reconcile")
 
 clock = typer.Typer(help="Show the demo merchant's test clock, or move it forward.")
 app.add_typer(clock, name="clock", invoke_without_command=True)

@@ -36,7 +36,9 @@ from functions.recoveries import propose, report, watch
 from functions.refunds import create as create_refund
 from functions.refunds import process as process_refund
 from functions.settlements import run, settle
-from ivy import ids, payout_outcomes
+from ivy import bank_lines, bank_receipts, ids, payout_outcomes, suspense
+from ivy.bank_files import bai2
+from ivy.bank_files.statements import Statement, StatementLine
 from ivy.database import Database, Tenant
 from ivy.serve.declaration import Command
 from tests.driving import Account, LambdaContext, Platform
@@ -215,6 +217,7 @@ def played(platform: Platform) -> Books:
                 ada.refund(debits[1], amount=700)
         _bank_accounts(ada)
         _payouts(bob)
+        _statement(platform)
         ada.post(create_account.handler, BY_IBAN)
         _write_off(platform, cyd)
         _verify(ada, "EUR")
@@ -358,3 +361,47 @@ def _payouts(bob: Business) -> None:
             payout_outcomes.came_back(tx, tenant, ids.Prefix("po").read(payout), "account_closed")
     database.close()
     assert bob.post(create_payout.handler, {"amount": 1, "currency": "USD"})["itemisation"]
+
+
+UNCLAIMED = 5_000
+"""Came in, and is nobody's."""
+
+
+def _statement(platform: Platform) -> None:
+    """A bank states one payout, and lines of nobody: open, written off."""
+    with platform.store.superuser() as root:
+        root.execute("SET session_replication_role = replica")
+        root.execute(
+            "WITH file AS (INSERT INTO bank_files (id, merchant_id, livemode, total, created_at,"
+            " execute_on, transfer_count, rail, currency, key, sha256)"
+            " SELECT uuidv7(), merchant_id, false, 1, now(), now(), 1, 'ach', 'USD',"
+            " 'bank/out/test/books', repeat('0', 64)"
+            " FROM payouts WHERE status = 'paid' RETURNING id)"
+            " UPDATE payouts SET bank_file = file.id FROM file WHERE status = 'paid'"
+        )
+        ((paid, amount),) = root.execute("SELECT id, amount FROM payouts WHERE status = 'paid'")
+    at = ids.now()
+    reference = ids.Prefix("po").write(paid)
+    amounts = {-amount: reference, UNCLAIMED: None, 1: None, -40: None, -7: None}
+    lines = tuple(
+        StatementLine(each, at.date(), "REF", whose, "A LINE") for each, whose in amounts.items()
+    )
+    statement = Statement("900000000001", "USD", "", at.date(), 0, sum(amounts), lines)
+    content = bai2.write([statement], sender="BANK", receiver="IVY", created_at=at, number=1)
+    database = Database(platform.store.url("ivy_jobs"))
+    with database.transaction() as tx:
+        file = bank_receipts.received(livemode=False, name="books.bai2", content=content)
+        assert bank_receipts.record(tx, file, at).status == "accepted"
+    with database.transaction() as tx:
+        bank_lines.look_again(tx, at)
+        open_items = suspense.find(tx, suspense.SuspenseQuery()).data
+        by_amount = {each.amount: each.id for each in open_items}
+        assert by_amount.keys() == {UNCLAIMED, 1, -40, -7}
+        for item, resolved_as in ((1, "rounding"), (-40, "loss")):
+            suspense.resolve(
+                tx,
+                suspense.SuspenseResolution.model_validate(
+                    {"item": by_amount[item], "resolved_as": resolved_as, "by": "me", "reason": "x"}
+                ),
+            )
+    database.close()

@@ -106,7 +106,7 @@ CORRUPTIONS = (
         "L3",
         "stored balances of accounts without entries",
         "stores 7, its entries before the watermark sum to 0",
-        "INSERT INTO accounts (number, balance) VALUES (8400151, 7), (8400180, -7)",
+        "INSERT INTO accounts (number, balance) VALUES (8400151, 7), (8400190, -7)",
     ),
     Corruption(
         "L3",
@@ -218,6 +218,26 @@ CORRUPTIONS = (
         "a balance that has crossed zero and told nobody",
         " is at version ",
         "UPDATE balance_states SET version = version + 1 WHERE merchant_id <> 0",
+    ),
+    Corruption(
+        "L5",
+        "a line of another amount than was posted",
+        "USD, bank:client: entries sum to ",
+        "UPDATE bank_lines SET amount = amount + 1 WHERE amount = 5000",
+    ),
+    Corruption(
+        "L5",
+        "a line that is another payout's, which has not moved",
+        " are posted and on no statement yet",
+        "UPDATE bank_lines SET payout_id = (SELECT id FROM payouts WHERE merchant_id = :bob"
+        " AND status = 'in_transit' LIMIT 1) WHERE outcome = 'payout'",
+    ),
+    Corruption(
+        "L5",
+        "an item that is closed and still on the account",
+        ", the open items to ",
+        "UPDATE suspense_items SET (target, resolved_at, resolved_as, resolved_by, reason)"
+        " = (uuidv7(), now(), 'opposite', 'me', 'so') WHERE amount = 5000",
     ),
     Corruption(
         "L6",
@@ -430,6 +450,24 @@ CORRUPTIONS = (
         " UPDATE journal SET source = CASE source WHEN :a THEN :b::uuid ELSE :a::uuid END"
         " WHERE source IN (:a, :b) AND kind = 1",
         drop=("journal", "posted_once"),
+    ),
+    Corruption(
+        "L10",
+        "a posting of ours about nothing",
+        "who has no sus_",
+        "UPDATE journal SET source = uuidv7() WHERE kind = 60 AND v1 = 5000",
+    ),
+    Corruption(
+        "L13",
+        "an item that has been open for too long",
+        " has been open on suspense:bank for 6 days",
+        "UPDATE suspense_items SET opened_at = now() - interval '6 days' WHERE amount = 5000",
+    ),
+    Corruption(
+        "L14",
+        "a posting of ours that no item names",
+        " is 1 postings of ours, of 0 suspense items",
+        "UPDATE suspense_items SET ledger_transaction = uuidv7() WHERE amount = 5000",
     ),
     Corruption(
         "L14",

@@ -168,24 +168,24 @@ def test_what_is_said_of_a_payout_that_is_not_ours(exchange: Exchange, payout: s
         pain002.Transfer(STRANGER, "RJCT", "AC04"),
     ))  # fmt: skip
     exchange.give("s.xml", pain002.write(report))
-    exchange.give("t.bai2", stated(line(-1_000, STRANGER), line(700, "SOMEBODY")))
+    exchange.give("t.bai2", stated(line(-1_000, STRANGER), line(1_700, "SOMEBODY")))
     reasons = [[each["reason"] for each in row[-1]] for row in exchange.receipts()]
     assert reasons == [["no payout of ours"]] * 3
     assert exchange.status(payout) == "in_transit"
     assert exchange.rows("SELECT amount FROM bank_lines WHERE payout_id IS NULL ORDER BY 1") == [
-        (-1_000,), (700,),
+        (-1_000,), (1_700,),
     ]  # fmt: skip
 
 
 def test_a_debit_of_another_amount_is_no_payment(exchange: Exchange, payout: str) -> None:
-    exchange.give("t.bai2", stated(line(-999, payout)))
+    exchange.give("t.bai2", stated(line(-999, payout), line(999, "OURS")))
     assert exchange.status(payout) == "in_transit"
-    assert exchange.rows("SELECT payout_id FROM bank_lines") == [(None,)]
+    assert exchange.rows("SELECT payout_id, outcome FROM bank_lines") == [(None, "suspense")] * 2
 
 
 def test_a_line_in_another_currency_is_not_about_a_payout(exchange: Exchange, euros: str) -> None:
     """Somebody pays dollars under the name of a payout in euros, of the same number of cents."""
-    exchange.give("dollars.bai2", stated(line(-1_000, euros)))
+    exchange.give("dollars.bai2", stated(line(-1_000, euros), line(1_000, "OURS")))
     assert exchange.status(euros) == "in_transit"
     ((_, status, _, _, answers, _, unmatched),) = exchange.receipts()
     assert (status, answers) == ("accepted", 0)

@@ -11,7 +11,7 @@ from tests.faults.world import World
 
 ROOT = Path(__file__).parents[2]
 
-AT_THE_BANK = ("bank.", "clock.bank.", "payouts.submit.", "payout.process.")
+AT_THE_BANK = ("bank.", "clock.bank.", "payouts.submit.", "payout.process.", "suspense.")
 """With files of a bank in hand: ``tests/bank`` and, by a clock, ``tests/clock`` die there."""
 
 OF_DEBTS = ("balances.", "recovery.")

@@ -65,6 +65,7 @@ ROWS = {
     "withdrawn": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f04"),
     "owed": UUID("019ac2c4d5e67f8091a2b3c4d5e6f70b"),
     "proposed": UUID("019ac2c4d5e67f8091a2b3c4d5e6f70c"),
+    "suspended": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f05"),
 }  # fmt: skip
 
 PLANTED = """
@@ -179,7 +180,20 @@ PLANTED = """
     INSERT INTO recoveries (merchant_id, livemode, id, currency, amount, created_at, negative_since,
                             proposed, proposed_by, proposed_at, reason)
     VALUES (%(m)s, false, %(owed)s, 'GBP', 500, %(at)s, %(at)s, NULL, NULL, NULL, NULL),
-           (%(m)s, false, %(proposed)s, 'EUR', 500, %(at)s, %(at)s, 400, 'somebody', %(at)s, 'gone')
+           (%(m)s, false, %(proposed)s, 'EUR', 500, %(at)s, %(at)s, 400, 'somebody', %(at)s,
+            'gone');
+
+    INSERT INTO bank_receipts (id, livemode, size, received_at, sha256, name, kind, status)
+    VALUES (%(suspended)s, false, 1, %(at)s, repeat('a', 64), 'a.bai2', 'bai2', 'accepted');
+
+    INSERT INTO bank_lines (id, livemode, receipt_id, amount, created_at, booked_on, ordinal,
+                            currency, account, statement_id, bank_reference, description, outcome)
+    VALUES (%(suspended)s, false, %(suspended)s, -700, %(at)s::timestamptz, %(at)s::date, 1,
+            'USD', '9', 'S1', 'R1', 'UNKNOWN', 'suspense');
+
+    INSERT INTO suspense_items (id, livemode, line_id, ledger_transaction, amount, currency,
+                                opened_at)
+    VALUES (%(suspended)s, false, %(suspended)s, %(suspended)s, -700, 'USD', %(at)s)
 """
 
 
@@ -313,7 +327,9 @@ SAID = {
 """A late copy of a task about a payout does nothing."""
 
 
-COMMANDED = {"stuck", "resolution", "merchant", "holiday", "debt", "write"}
+COMMANDED = {
+    "stuck", "resolution", "merchant", "holiday", "debt", "write", "suspense", "reconciliation",
+}  # fmt: skip
 """What a command answers with; a refusal has no object."""
 
 

@@ -17,13 +17,16 @@ from tests.conftest import Store
 from tests.driving import Account
 
 SHARED = {
-    "bank_holidays", "chart", "currencies", "event_watermark", "fee_plans", "migrations",
-    "posting_kinds", "rollup", "transitions",
+    "bank_holidays", "chart", "clearing_accounts", "currencies", "event_watermark", "fee_plans",
+    "migrations", "posting_kinds", "rollup", "transitions",
 }  # fmt: skip
 """Tables that hold nobody's rows."""
 
 OF_TEST_MODE = {"test_clocks"}
-OURS = {"bank_files", "bank_lines", "bank_originators", "bank_receipts"}
+OURS = {
+    "bank_files", "bank_lines", "bank_originators", "bank_receipts", "bank_statements",
+    "suspense_items",
+}  # fmt: skip
 """Tables of what is between us and banks: fenced, and no merchant writes or owns their rows."""
 
 WITHOUT_MODE = {"api_keys", "members", "merchant_changes", "merchants", "users"}

@@ -136,6 +136,17 @@ _SAID_BY_PAYOUTS: LiteralString = """
     WHERE ledger_transaction IS NOT NULL
 """
 
+_SAID_BY_LINES: LiteralString = """
+    SELECT 0, livemode, currency, part.*
+    FROM bank_lines JOIN suspense_items USING (livemode, currency, amount),
+    LATERAL (VALUES
+        (150, -amount),
+        (CASE resolved_as WHEN 'rounding' THEN 530 WHEN 'loss' THEN 520 ELSE 180 END, amount)
+    ) AS part (code, amount)
+    WHERE outcome = 'suspense' AND line_id = bank_lines.id
+      AND resolved_as IS DISTINCT FROM 'payout'
+"""
+
 
 _SAID_BY_RECOVERIES: LiteralString = """
     SELECT merchant_id, livemode, currency, part.*
@@ -155,7 +166,7 @@ def i6_accounts_hold_what_objects_say(connection: Connection) -> list[str]:
         f"WITH {LEGS}, {MONEY}, {ACQUIRERS}"
         f", said AS ({_SAID_BY_CHARGES} UNION ALL {_SAID_BY_REFUNDS} UNION ALL {_SAID_BY_DISPUTES}"
         f" UNION ALL {_SAID_BY_RESERVES} UNION ALL {_SAID_BY_PAYOUTS}"
-        f" UNION ALL {_SAID_BY_RECOVERIES})"
+        f" UNION ALL {_SAID_BY_RECOVERIES} UNION ALL {_SAID_BY_LINES})"
         """, wanted AS (
             SELECT CASE WHEN said.code BETWEEN 200 AND 299 OR said.code BETWEEN 900 AND 949
                         THEN merchant_id ELSE 0 END AS owner,

@@ -146,6 +146,18 @@ _DUE_OF_PAYOUTS: LiteralString = """
     ) AS leg (kind, code, amount, happened)
 """
 
+_DUE_OF_LINES: LiteralString = """
+    SELECT id, 0, livemode, number, leg.*
+    FROM suspense_items JOIN money USING (currency),
+    LATERAL (VALUES
+        (60, 150, amount, true),
+        (60, 180, -amount, true),
+        (61, 180, amount, resolution IS NOT NULL),
+        (61, CASE resolved_as WHEN 'payout' THEN 150 WHEN 'rounding' THEN 530 ELSE 520 END, -amount,
+         resolution IS NOT NULL)
+    ) AS leg (kind, code, amount, happened)
+"""
+
 
 _DUE_OF_RECOVERIES: LiteralString = """
     SELECT id, merchant_id, livemode, number, leg.*
@@ -170,7 +182,7 @@ def i3_each_transition_is_posted_once(connection: Connection) -> list[str]:
         ", held AS (SELECT DISTINCT object_id FROM events WHERE type = 'charge.authorized')"
         f", due AS ({_DUE_OF_CHARGES} UNION ALL {_DUE_OF_REFUNDS} UNION ALL {_DUE_OF_DISPUTES}"
         f" UNION ALL {_DUE_OF_SETTLEMENTS} UNION ALL {_DUE_OF_PAYOUTS}"
-        f" UNION ALL {_DUE_OF_RECOVERIES})"
+        f" UNION ALL {_DUE_OF_RECOVERIES} UNION ALL {_DUE_OF_LINES})"
         """, wanted AS (
             SELECT source, kind, amount,
                    CASE WHEN code BETWEEN 200 AND 299 OR code BETWEEN 900 AND 949

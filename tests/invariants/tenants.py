@@ -52,8 +52,9 @@ _TENANT_OF: dict[str, LiteralString] = {
 """Each table that holds a tenant's rows, and which of them are somebody else's."""
 
 _NOBODYS = {
-    "bank_holidays", "bank_lines", "bank_originators", "bank_receipts", "chart", "currencies",
-    "event_watermark", "fee_plans", "migrations", "posting_kinds", "rollup", "transitions",
+    "bank_holidays", "bank_lines", "bank_originators", "bank_receipts", "bank_statements", "chart",
+    "clearing_accounts", "currencies", "event_watermark", "fee_plans", "migrations",
+    "posting_kinds", "rollup", "suspense_items", "transitions",
 }  # fmt: skip
 """Tables with nothing of a merchant's in them."""
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal, LiteralString
 from uuid import UUID
 
-from ivy import bank_readings, faults, ids, outbox
+from ivy import bank_lines, bank_readings, faults, ids, outbox
 from ivy.bank_files import MAX_FILE_BYTES, BankFileError
 from ivy.bank_files.statements import Statement, StatementLine
 from ivy.bank_readings import Reading, Said
@@ -68,6 +68,7 @@ class _Effects:
 
     livemode: bool
     answers: list[tuple[_Payout, Said]] = field(default_factory=list)
+    statements: list[Statement] = field(default_factory=list)
     lines: list[dict[str, object]] = field(default_factory=list)
     unmatched: list[dict[str, object]] = field(default_factory=list)
 
@@ -121,6 +122,9 @@ def record(tx: Transaction, file: Received, at: datetime) -> Receipt:
         )
     for line in effects.lines:
         tx.run(_LINE, id=ids.new(at), receipt=receipt_id, at=at, livemode=file.livemode, **line)
+    for statement in effects.statements:
+        _keep(tx, file, receipt_id, statement, at)
+    bank_lines.place(tx, at, receipt_id)
     faults.point("bank.receive.before_commit")
     return Receipt(receipt_id, "accepted", unmatched=len(effects.unmatched))
 
@@ -128,16 +132,17 @@ def record(tx: Transaction, file: Received, at: datetime) -> Receipt:
 def answered(tx: Transaction) -> list[Task]:
     """Promise to carry out what banks have said of payouts that they have.
 
-    One that was not noted as sent yet, or has something else under way, is left for the next time.
-    Send what is returned after the commit.
+    What has been carried out since gives lines of statements their place in the books. An answer
+    about a payout that was not noted as sent yet, or has something else under way, is left for the
+    next time. Send what is returned after the commit.
     """
+    bank_lines.look_again(tx, ids.now())
     return outbox.owe_each(tx, "payouts", "answer", _OPEN, ids.now())
 
 
 def oldest_unmatched_days(tx: Transaction) -> float:
-    """Return for how long a line of a statement has been nobody's; 0 when none is."""
-    found: float = tx.value(_OLDEST_UNMATCHED)
-    return found
+    """Return for how long a line of a statement has been unexplained; 0 when none is."""
+    return bank_lines.oldest_open_days(tx)
 
 
 def _effects(tx: Transaction, file: Received, reading: Reading) -> _Effects:
@@ -206,6 +211,7 @@ def _state(
         if before != [each.amount_minor for each in statement.lines]:
             raise BankFileError(statement.line or None, "contradicts what was stated before")
         return
+    effects.statements.append(statement)
     for ordinal, line in enumerate(statement.lines, start=1):
         effects.lines.append(
             _whose(tx, effects, kind, line, statement.currency)
@@ -246,6 +252,26 @@ def _whose(
         if payout.amount == abs(line.amount_minor):
             return {"payout": payout.id, "merchant": payout.merchant_id}
     return {"payout": None, "merchant": None}
+
+
+def _keep(
+    tx: Transaction, file: Received, receipt_id: UUID, statement: Statement, at: datetime
+) -> None:
+    """Write down the balances that a bank states."""
+    tx.run(
+        _STATEMENT,
+        id=ids.new(at),
+        livemode=file.livemode,
+        receipt=receipt_id,
+        at=at,
+        account=statement.account,
+        statement_id=statement.statement_id,
+        currency=statement.currency,
+        opening=statement.opening_minor,
+        closing=statement.closing_minor,
+        closed_on=statement.on,
+        lines=len(statement.lines),
+    )
 
 
 def _write(
@@ -322,6 +348,14 @@ _LINE = """
             %(end_to_end_id)s, %(description)s)
 """
 
+_STATEMENT = """
+    INSERT INTO bank_statements (id, livemode, receipt_id, created_at, account, statement_id,
+                                 currency, opening, closing, closed_on, lines)
+    VALUES (%(id)s, %(livemode)s, %(receipt)s, %(at)s, %(account)s, %(statement_id)s,
+            %(currency)s, %(opening)s, %(closing)s, %(closed_on)s, %(lines)s)
+    ON CONFLICT ON CONSTRAINT stated_once DO NOTHING
+"""
+
 _PAYOUTS: LiteralString = """
     SELECT merchant_id, payouts.id, amount, currency FROM payouts
     WHERE livemode = %(livemode)s AND bank_file IS NOT NULL
@@ -359,9 +393,4 @@ _OPEN: LiteralString = """
     FROM bank_answers JOIN payouts USING (merchant_id, livemode)
     WHERE payouts.id = payout_id AND applied_at IS NULL AND payouts.status <> 'pending'
       AND NOT EXISTS (SELECT FROM outbox WHERE subject = payout_id)
-"""
-
-_OLDEST_UNMATCHED = """
-    SELECT coalesce(extract(epoch FROM now() - min(created_at)) / 86400, 0)::double precision
-    FROM bank_lines WHERE payout_id IS NULL
 """

@@ -32,6 +32,7 @@ class Chart(IntEnum):
     BANK_CLIENT = 150
     DISPUTES_RECEIVABLE_SIMULATED = 160
     DISPUTES_RECEIVABLE_STRIPE = 161
+    SUSPENSE_BANK = 180
     PENDING = 210
     AVAILABLE = 220
     RESERVE = 230
@@ -43,6 +44,7 @@ class Chart(IntEnum):
     INCOME_PAYOUT = 430
     EXPENSE_PROCESSOR = 510
     LOSS_WRITEOFF = 520
+    ROUNDING = 530
     AUTHORIZED = 910
     AUTHORIZED_CONTRA = 960
 
@@ -69,6 +71,8 @@ class PostingKind(IntEnum):
     PAYOUT_REVERSED = 42
     PAYOUT_RETURNED = 43
     RECOVERY_WRITEOFF = 50
+    SUSPENSE_OPENED = 60
+    SUSPENSE_RESOLVED = 61
 
 
 ACQUIRER_RECEIVABLE = {
@@ -145,7 +149,8 @@ def credit(chart: Chart, amount_minor: int) -> Leg:
 class Posting:
     """One ledger transaction about to be written: balanced, in one currency, of one merchant.
 
-    ``memo`` are its legs on memo accounts, which balance among themselves.
+    ``memo`` are its legs on memo accounts, which balance among themselves. A correction names the
+    transaction that it ``reverses``, and says why.
     """
 
     id: UUID
@@ -156,6 +161,8 @@ class Posting:
     value_on: date
     recorded_at: datetime
     memo: tuple[Leg, ...] = ()
+    reverses: UUID | None = None
+    reason: str | None = None
 
     def __post_init__(self) -> None:
         for legs in (self.legs, self.memo):
@@ -214,6 +221,8 @@ def _row(
         "part": part,
         "value_on": posting.value_on,
         "recorded_at": posting.recorded_at,
+        "reverses": posting.reverses,
+        "reason": posting.reason,
         **{f"a{n}": account for n, (account, _) in enumerate(padded, 1)},
         **{f"v{n}": amount for n, (_, amount) in enumerate(padded, 1)},
     }
@@ -274,18 +283,20 @@ def roll_up(tx: Transaction) -> int:
 
 _POST = """
     INSERT INTO journal (id, source, owner, livemode, kind, part, value_on, recorded_at,
-                         a1, v1, a2, v2, a3, v3, a4, v4)
+                         reverses, reason, a1, v1, a2, v2, a3, v3, a4, v4)
     VALUES (%(id)s, %(source)s, %(owner)s, %(livemode)s, %(kind)s, %(part)s, %(value_on)s,
-            %(recorded_at)s, %(a1)s, %(v1)s, %(a2)s, %(v2)s, %(a3)s, %(v3)s, %(a4)s, %(v4)s)
+            %(recorded_at)s, %(reverses)s, %(reason)s,
+            %(a1)s, %(v1)s, %(a2)s, %(v2)s, %(a3)s, %(v3)s, %(a4)s, %(v4)s)
 """
 
 _POST_ALL = """
     INSERT INTO journal (id, source, owner, livemode, kind, part, value_on, recorded_at,
-                         a1, v1, a2, v2, a3, v3, a4, v4)
+                         reverses, reason, a1, v1, a2, v2, a3, v3, a4, v4)
     SELECT * FROM unnest(
         %(id)s::uuid[], %(source)s::uuid[], %(owner)s::bigint[], %(livemode)s::boolean[],
         %(kind)s::smallint[], %(part)s::smallint[], %(value_on)s::date[],
-        %(recorded_at)s::timestamptz[], %(a1)s::bigint[], %(v1)s::bigint[], %(a2)s::bigint[],
+        %(recorded_at)s::timestamptz[], %(reverses)s::uuid[], %(reason)s::text[],
+        %(a1)s::bigint[], %(v1)s::bigint[], %(a2)s::bigint[],
         %(v2)s::bigint[], %(a3)s::bigint[], %(v3)s::bigint[], %(a4)s::bigint[], %(v4)s::bigint[])
 """
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal, LiteralString
 
 from ivy.database import Transaction
-from ivy.laws import Law, accounts, journal, objects, settling
+from ivy.laws import Law, accounts, banking, journal, objects, settling
 from ivy.models import Object, Time, example
 
 LAWS = (
@@ -24,9 +24,10 @@ LAWS = (
     journal.L10,
     accounts.L11,
     objects.L12,
+    banking.L13,
     objects.L14,
 )
-"""L13 and L15 are about what does not exist yet, as are the chain and the roots of L12."""
+"""L15 is about what does not exist yet, as are the chain and the roots of L12."""
 
 WITNESSES = 5
 """How many violations of a law are shown."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import LiteralString
 
-from ivy.laws import LEGS, Law
+from ivy.laws import LEGS, Law, banking
 
 # What the objects say about each account, in its natural sign. A charge's money is pending until
 # its day is settled, and available from then on; disputes and returned fees always meet what is
 # available.
-_OWED: LiteralString = """
+_OWED: LiteralString = (
+    """
     days AS (
         SELECT charges.*, coalesce(available_on <= settled_on, false) AS settled
         FROM charges LEFT JOIN settled_through USING (merchant_id, livemode, currency)),
@@ -99,16 +100,23 @@ _OWED: LiteralString = """
         SELECT merchant_id, livemode, currency, line.name, line.amount FROM forgiven
         CROSS JOIN LATERAL (VALUES
             ('available', amount),
-            ('loss:writeoff', amount)) AS line (name, amount))"""
+            ('loss:writeoff', amount)) AS line (name, amount)
+        UNION ALL"""
+    + banking.OWED
+    + ")"
+)
 
 L5 = Law(
     "L5",
     "Each account is what the objects say it must be: charges and their days, refunds, disputes,"
-    " reserves, payouts, recoveries.",
+    " reserves, payouts, recoveries, lines of statements. bank:client is what banks state, but for"
+    " what is on its way.",
     "WITH"
     + _OWED
     + ","
     + LEGS
+    + ","
+    + banking.STATED
     + """,
     expected AS (
         SELECT merchant_id, livemode::integer AS mode, number AS currency, chart.code AS account,
@@ -132,7 +140,9 @@ L5 = Law(
     FULL JOIN expected USING (merchant_id, mode, currency, account)
     LEFT JOIN chart ON chart.code = account
     LEFT JOIN currencies ON currencies.number = currency
-    """,
+    UNION ALL
+    """
+    + banking.RECONCILED,
 )
 
 # Client money, what acquirers owe and what disputes withdrew are one pool. Two things of ours are

@@ -131,7 +131,10 @@ L10 = Law(
     END
     FROM journal
     JOIN posting_kinds ON code = kind
-    LEFT JOIN objects ON (merchant_id, objects.livemode, objects.id, prefix)
+    LEFT JOIN (SELECT prefix, merchant_id, livemode, id FROM objects
+               UNION ALL
+               SELECT 'sus', 0, livemode, id FROM suspense_items) AS objects
+        ON (merchant_id, objects.livemode, objects.id, prefix)
         = (owner, journal.livemode, source, source_prefix)
     """,
 )

@@ -79,7 +79,7 @@ L9 = Law(
 L14 = Law(
     "L14",
     "Each transaction has one event and each change of state one, and both are what the state"
-    " machine says.",
+    " machine says. A transaction in nobody's books but ours has one suspense item instead.",
     "WITH"
     + OBJECTS
     + """,
@@ -97,7 +97,7 @@ L14 = Law(
         FROM told
         WINDOW history AS (PARTITION BY merchant_id, livemode, object_id ORDER BY version)),
     postings AS (
-        SELECT journal.id, name FROM journal LEFT JOIN posting_kinds ON code = kind
+        SELECT journal.id, name, owner FROM journal LEFT JOIN posting_kinds ON code = kind
         WHERE part = 0)
     SELECT 'evt_' || replace(steps.id::text, '-', '') || CASE
         WHEN steps.version <> version_before + 1 THEN
@@ -135,7 +135,19 @@ L14 = Law(
     SELECT CASE WHEN count(events.id) <> 1 THEN
         concat('ltx_', replace(postings.id::text, '-', ''), ' has ', count(events.id), ' events')
     END
-    FROM postings LEFT JOIN events ON ledger_transaction = postings.id GROUP BY postings.id
+    FROM postings LEFT JOIN events ON ledger_transaction = postings.id
+    WHERE owner > 0 GROUP BY postings.id
+    UNION ALL
+    SELECT CASE WHEN count(postings.id) <> 1 OR count(noted.id) <> 1 THEN
+        concat('ltx_', replace(coalesce(postings.id, noted.id)::text, '-', ''), ' is ',
+               count(postings.id), ' postings of ours, of ', count(noted.id), ' suspense items')
+    END
+    FROM (SELECT id FROM postings WHERE owner = 0) AS postings
+    FULL JOIN (SELECT ledger_transaction AS id FROM suspense_items
+               UNION ALL
+               SELECT resolution FROM suspense_items WHERE resolution IS NOT NULL) AS noted
+        USING (id)
+    GROUP BY coalesce(postings.id, noted.id)
     """,
 )
 

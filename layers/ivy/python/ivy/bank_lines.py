@@ -1,0 +1,339 @@
+"""Lines of statements in the books: each is what a payout posts, or is posted to suspense at once.
+
+A payout's own posting moves ``bank:client`` when the bank's answer is carried out, which may be
+before its line comes or after. A line waits for that only as long as it is promised; from then on
+it is either that posting's or in suspense. Runs as ``ivy_jobs``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal, LiteralString
+from uuid import UUID
+
+from ivy import faults, ids, ledger
+from ivy.database import Tenant, Transaction
+from ivy.ledger import Chart, Leg, Posting, PostingKind, credit, debit
+
+MAX_LINES = 1_000
+"""That one run looks at again; more wait for the next."""
+
+OURS = 0
+"""The owner of what is in nobody's books but ours."""
+
+Outcome = Literal["new", "payout", "suspense"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line that nothing is posted for; ``awaited`` when what it says is still to be carried out.
+
+    ``claimed`` says that its payout has moved this way on the statement already.
+    """
+
+    id: UUID
+    livemode: bool
+    currency: str
+    amount: int
+    booked_on: date
+    payout_id: UUID | None
+    payout_status: str | None
+    awaited: bool
+    claimed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An open item, as its resolution needs it."""
+
+    id: UUID
+    line_id: UUID
+    ledger_transaction: UUID
+    livemode: bool
+    currency: str
+    amount: int
+    booked_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken(Open):
+    """An open item that turned out to be what a payout has posted."""
+
+    payout_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two open items of one payout, which sum to nothing."""
+
+    one: UUID
+    other: UUID
+
+
+def place(tx: Transaction, at: datetime, receipt_id: UUID | None = None) -> int:
+    """Give lines their place in the books, of one receipt or all; returns how many got one.
+
+    What a payout has not taken yet and still may, stays as it is for a later run.
+    """
+    limit = MAX_LINES if receipt_id is None else None
+    lines = tx.rows(_Line, _NEW, receipt=receipt_id, limit=limit)
+    outcomes = list(zip(lines, _outcomes(lines), strict=True))
+    taken = [line.id for line, outcome in outcomes if outcome == "payout"]
+    if taken:
+        tx.run(_PLACE, ids=taken, outcome="payout")
+    left = [line for line, outcome in outcomes if outcome == "suspense"]
+    if left:
+        _suspend(tx, left, at)
+    faults.point("bank.lines.before_commit")
+    return len(taken) + len(left)
+
+
+def look_again(tx: Transaction, at: datetime) -> int:
+    """Do what has become possible: place lines that waited, and close what is made good.
+
+    Money that came back may be on a statement before the bank says whose it was; its payout then
+    takes it out of suspense. What left for a payout that had failed, and came back, is two items
+    that sum to nothing. Returns how many lines and items were dealt with.
+    """
+    done = place(tx, at)
+    for item in tx.rows(_Taken, _CAME_BACK, limit=MAX_LINES):
+        give_to_payout(tx, item, item.payout_id, by="ivy", reason="the payout came back", at=at)
+        done += 1
+    for pair in tx.rows(_Pair, _OPPOSITES, limit=MAX_LINES):
+        for item_id, target in ((pair.one, pair.other), (pair.other, pair.one)):
+            tx.run(
+                _RESOLVE, id=item_id, resolution=None, target=target, resolved_as="opposite",
+                by="ivy", reason="it came back", at=at,
+            )  # fmt: skip
+        done += 2
+    faults.point("bank.lines.before_second_commit")
+    return done
+
+
+def oldest_open_days(tx: Transaction) -> float:
+    """Return for how long a line of a statement has been in suspense, or nowhere; 0 if none is."""
+    found: float = tx.value(_OLDEST)
+    return found
+
+
+def give_to_payout(
+    tx: Transaction, item: Open, payout_id: UUID, *, by: str, reason: str, at: datetime
+) -> None:
+    """Take an item out of suspense, because a payout posts or has posted what its line says.
+
+    The line is the payout's at once, or waits until the bank's answer is carried out.
+    """
+    resolve(
+        tx,
+        item,
+        (_in_suspense(item.amount), _in_bank(-item.amount)),
+        target=payout_id,
+        resolved_as="payout",
+        by=by,
+        reason=reason,
+        at=at,
+    )
+    tx.run(_GIVE, line=item.line_id, payout=payout_id)
+    place_one(tx, item.line_id, at)
+
+
+def place_one(tx: Transaction, line_id: UUID, at: datetime) -> None:
+    """Give one line its place, if that is known."""
+    lines = tx.rows(_Line, _NEW_ONE, line=line_id)
+    for line, outcome in zip(lines, _outcomes(lines), strict=True):
+        if outcome == "payout":
+            tx.run(_PLACE, ids=[line.id], outcome="payout")
+        elif outcome == "suspense":
+            _suspend(tx, [line], at)
+
+
+def resolve(
+    tx: Transaction,
+    item: Open,
+    legs: tuple[Leg, ...],
+    *,
+    resolved_as: str,
+    by: str,
+    reason: str,
+    at: datetime,
+    target: UUID | None = None,
+) -> None:
+    """Post what becomes of an item, as a correction of the day that its line was booked on."""
+    posting = Posting(
+        id=ids.new(at),
+        kind=PostingKind.SUSPENSE_RESOLVED,
+        source=item.id,
+        currency=item.currency,
+        legs=legs,
+        value_on=item.booked_on,
+        recorded_at=at,
+        reverses=item.ledger_transaction,
+        reason=reason,
+    )
+    ledger.post(tx, Tenant(OURS, item.livemode), posting)
+    tx.run(
+        _RESOLVE, id=item.id, resolution=posting.id, target=target, resolved_as=resolved_as,
+        by=by, reason=reason, at=at,
+    )  # fmt: skip
+
+
+def write_off(amount: int, chart: Chart) -> tuple[Leg, ...]:
+    """Return the legs that take an amount from suspense to an account of ours."""
+    return _in_suspense(amount), credit(chart, amount)
+
+
+def _in_suspense(amount: int) -> Leg:
+    return debit(Chart.SUSPENSE_BANK, amount)
+
+
+def _in_bank(amount: int) -> Leg:
+    return debit(Chart.BANK_CLIENT, amount)
+
+
+def _outcomes(lines: Iterable[_Line]) -> list[Outcome]:
+    """Return what becomes of lines; a payout moves each way once."""
+    moved: set[tuple[UUID | None, bool]] = set()
+    outcomes: list[Outcome] = []
+    for line in lines:
+        way = (line.payout_id, line.amount > 0)
+        outcome = "suspense" if line.claimed or way in moved else _outcome(line)
+        if outcome == "payout":
+            moved.add(way)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _outcome(line: _Line) -> Outcome:
+    left = line.amount < 0
+    if line.payout_status in (("paid", "returned") if left else ("returned",)):
+        return "payout"
+    may_still = ("pending", "in_transit") if left else ("pending", "in_transit", "paid")
+    return "new" if line.awaited and line.payout_status in may_still else "suspense"
+
+
+def _suspend(tx: Transaction, lines: Sequence[_Line], at: datetime) -> None:
+    """Post lines that are nobody's, one item each, on the day that the bank booked them."""
+    postings = [
+        (
+            Tenant(OURS, line.livemode),
+            Posting(
+                id=ids.new(at),
+                kind=PostingKind.SUSPENSE_OPENED,
+                source=ids.new(at),
+                currency=line.currency,
+                legs=(_in_bank(line.amount), _in_suspense(-line.amount)),
+                value_on=line.booked_on,
+                recorded_at=at,
+            ),
+        )
+        for line in lines
+    ]
+    ledger.post_all(tx, postings)
+    tx.run(
+        _OPEN,
+        items=[posting.source for _, posting in postings],
+        postings=[posting.id for _, posting in postings],
+        lines=[line.id for line in lines],
+    )
+    tx.run(_PLACE, ids=[line.id for line in lines], outcome="suspense")
+
+
+_LINES: LiteralString = """
+    SELECT line.id, line.livemode, line.currency, line.amount, line.booked_on, line.payout_id,
+           payouts.status AS payout_status,
+           EXISTS (SELECT FROM bank_answers
+                   WHERE (bank_answers.merchant_id, bank_answers.livemode, bank_answers.payout_id)
+                       = (line.merchant_id, line.livemode, line.payout_id)
+                     AND applied_at IS NULL
+                     AND bank_answers.outcome = CASE WHEN line.amount < 0 THEN 'paid'
+                                                     ELSE 'came_back' END) AS awaited,
+           EXISTS (SELECT FROM bank_lines AS other
+                   WHERE other.payout_id = line.payout_id AND other.outcome = 'payout'
+                     AND (other.amount > 0) = (line.amount > 0)) AS claimed
+    FROM bank_lines AS line
+    LEFT JOIN payouts ON (payouts.merchant_id, payouts.livemode, payouts.id)
+        = (line.merchant_id, line.livemode, line.payout_id)
+    WHERE line.outcome = 'new'
+"""
+
+_NEW: LiteralString = (
+    _LINES
+    + """
+      AND (%(receipt)s::uuid IS NULL OR line.receipt_id = %(receipt)s)
+    ORDER BY line.created_at, line.ordinal, line.id LIMIT %(limit)s
+    FOR NO KEY UPDATE OF line SKIP LOCKED
+    """
+)
+
+_NEW_ONE: LiteralString = _LINES + " AND line.id = %(line)s"
+
+_PLACE = "UPDATE bank_lines SET outcome = %(outcome)s WHERE id = ANY(%(ids)s)"
+
+_OPEN = """
+    INSERT INTO suspense_items (id, line_id, ledger_transaction, livemode, currency, amount,
+                                opened_at)
+    SELECT made.id, bank_lines.id, posting, livemode, currency, amount, now()
+    FROM unnest(%(items)s::uuid[], %(postings)s::uuid[], %(lines)s::uuid[])
+        AS made (id, posting, line)
+    JOIN bank_lines ON bank_lines.id = line
+"""
+
+_RESOLVE = """
+    UPDATE suspense_items
+    SET (resolution, target, resolved_at, resolved_as, resolved_by, reason)
+      = (%(resolution)s, %(target)s, %(at)s, %(resolved_as)s, %(by)s, %(reason)s)
+    WHERE id = %(id)s
+"""
+
+_GIVE = """
+    UPDATE bank_lines
+    SET (outcome, payout_id, merchant_id) = ('new', payouts.id, payouts.merchant_id)
+    FROM payouts WHERE payouts.id = %(payout)s AND bank_lines.id = %(line)s
+      AND payouts.livemode = bank_lines.livemode
+"""
+
+_CAME_BACK = """
+    SELECT item.id, line_id, item.ledger_transaction, item.livemode,
+           item.currency, item.amount, booked_on, line.payout_id
+    FROM suspense_items AS item
+    JOIN bank_lines AS line ON line.id = line_id
+    JOIN payouts ON (payouts.merchant_id, payouts.livemode, payouts.id)
+        = (line.merchant_id, line.livemode, line.payout_id)
+    WHERE resolved_at IS NULL AND item.amount > 0 AND payouts.status = 'returned'
+      AND NOT EXISTS (SELECT FROM bank_lines AS other
+                      WHERE other.payout_id = line.payout_id AND other.outcome = 'payout'
+                        AND other.amount > 0)
+      AND NOT EXISTS (SELECT FROM suspense_items AS older
+                      JOIN bank_lines AS its ON its.id = older.line_id
+                      WHERE its.payout_id = line.payout_id AND older.resolved_at IS NULL
+                        AND older.amount > 0 AND older.id < item.id)
+    ORDER BY item.id LIMIT %(limit)s FOR NO KEY UPDATE OF item SKIP LOCKED
+"""
+
+_OPPOSITES = """
+    WITH open AS (
+        SELECT item.id, line.payout_id, item.amount,
+               row_number() OVER (PARTITION BY line.payout_id, item.amount ORDER BY item.id) AS n
+        FROM suspense_items AS item
+        JOIN bank_lines AS line ON line.id = line_id
+        JOIN payouts ON (payouts.merchant_id, payouts.livemode, payouts.id)
+            = (line.merchant_id, line.livemode, line.payout_id)
+        WHERE resolved_at IS NULL AND payouts.status = 'failed')
+    SELECT one.id AS one, other.id AS other
+    FROM open AS debits
+    JOIN open AS credits USING (payout_id, n)
+    JOIN suspense_items AS one ON one.id = debits.id
+    JOIN suspense_items AS other ON other.id = credits.id
+    WHERE debits.amount < 0 AND credits.amount = -debits.amount
+      AND one.resolved_at IS NULL AND other.resolved_at IS NULL
+    ORDER BY one.id LIMIT %(limit)s FOR NO KEY UPDATE OF one, other SKIP LOCKED
+"""
+
+_OLDEST = """
+    SELECT coalesce(extract(epoch FROM now() - least(
+        (SELECT min(opened_at) FROM suspense_items WHERE resolved_at IS NULL),
+        (SELECT min(created_at) FROM bank_lines WHERE outcome = 'new'))) / 86400, 0)
+        ::double precision
+"""

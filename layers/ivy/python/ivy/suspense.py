@@ -1,0 +1,280 @@
+"""What is in suspense, shown to operators and resolved by them, each item once.
+
+An item is money that is on our account and nobody's, or that left it and nobody knows why. Whoever
+finds out says so here, with a reason. Runs as ``ivy_jobs``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from ivy import bank_lines, errors, faults, ids, observe
+from ivy.database import Transaction
+from ivy.errors import FieldError
+from ivy.ledger import Chart
+from ivy.models import Input, Object, ShortText, Time, example
+
+MAX_SHOWN = 200
+_SUSPENSE = ids.Prefix("sus")
+_RECEIPT = ids.Prefix("br")
+_PAYOUT = ids.Prefix("po")
+
+Target = Literal["payout", "rounding", "loss"]
+_CHARTS = {"rounding": Chart.ROUNDING, "loss": Chart.LOSS_WRITEOFF}
+
+
+class SuspenseQuery(Input):
+    """Which items to show."""
+
+    model_config = example(currency="USD", livemode=False)
+
+    currency: str | None = None
+    livemode: bool | None = None
+
+
+class SuspenseItem(Object):
+    """A line of a statement that nobody has explained yet.
+
+    ``amount`` is as on the statement, in minor units: negative left the account.
+    """
+
+    id: str
+    livemode: bool
+    amount: int
+    currency: str
+    booked_on: date
+    opened_at: Time
+    age_days: float
+    bank_reference: str
+    end_to_end_id: str | None
+    description: str
+    payout: str | None
+    receipt: str
+    file: str
+    statement: str
+    line: int
+
+
+class SuspenseList(Object):
+    """Open items, the oldest first."""
+
+    object: Literal["suspense_list"] = "suspense_list"
+    data: list[SuspenseItem]
+
+
+class SuspenseResolution(Input):
+    """What an operator found out about an item."""
+
+    model_config = example(
+        item="sus_019ab2c4d5e67f8091a2b3c4d5e6f708",
+        resolved_as="payout",
+        payout="po_019ab2c4d5e67f8091a2b3c4d5e6f708",
+        by="operator@example.com",
+        reason="the bank confirmed by telephone",
+    )
+
+    item: Annotated[str, Field(pattern="^sus_[0-9a-f]{32}$")]
+    resolved_as: Target
+    payout: Annotated[str, Field(pattern="^po_[0-9a-f]{32}$")] | None = None
+    by: ShortText
+    reason: ShortText
+
+
+class SuspenseResolved(Object):
+    """What became of an item; ``changed`` is false where it was so already."""
+
+    object: Literal["suspense_resolution"] = "suspense_resolution"
+    item: str
+    resolved_as: str
+    ledger_transaction: str | None
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    id: UUID
+    livemode: bool
+    amount: int
+    currency: str
+    booked_on: date
+    opened_at: Time
+    age_days: float
+    bank_reference: str
+    end_to_end_id: str | None
+    description: str
+    payout_id: UUID | None
+    receipt_id: UUID
+    file: str
+    statement_id: str
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Item(bank_lines.Open):
+    resolved_as: str | None
+    target: UUID | None
+    resolution: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Payout:
+    amount: int
+    currency: str
+    status: str
+    moved: bool
+
+
+def find(tx: Transaction, query: SuspenseQuery) -> SuspenseList:
+    """Return what is open."""
+    shown = tx.rows(
+        _Shown, _OPEN, currency=query.currency, livemode=query.livemode, limit=MAX_SHOWN
+    )
+    return SuspenseList(
+        data=[
+            SuspenseItem(
+                id=_SUSPENSE.write(each.id),
+                livemode=each.livemode,
+                amount=each.amount,
+                currency=each.currency,
+                booked_on=each.booked_on,
+                opened_at=each.opened_at,
+                age_days=round(each.age_days, 2),
+                bank_reference=each.bank_reference,
+                end_to_end_id=each.end_to_end_id,
+                description=each.description,
+                payout=_PAYOUT.write(each.payout_id) if each.payout_id else None,
+                receipt=_RECEIPT.write(each.receipt_id),
+                file=each.file,
+                statement=each.statement_id,
+                line=each.ordinal,
+            )
+            for each in shown
+        ]
+    )
+
+
+def resolve(tx: Transaction, found: SuspenseResolution) -> SuspenseResolved:
+    """Post what an operator found out; the same again changes nothing.
+
+    Raises:
+        ResourceMissing: There is no such item, or it was resolved otherwise.
+        RequestInvalid: It is not what was found: another amount than the payout's, a payout that
+            has moved this way on a statement already, or more than rounding can be.
+    """
+    item = tx.row(_Item, _ITEM, id=_SUSPENSE.read(found.item))
+    if item is None:
+        raise errors.ResourceMissing(f"No suspense item {found.item}.")
+    payout_id = _PAYOUT.read(found.payout) if found.payout else None
+    if item.resolved_as is not None:
+        if (item.resolved_as, item.target) != (found.resolved_as, payout_id):
+            raise errors.ResourceMissing(f"{found.item} was resolved as {item.resolved_as}.")
+        return _resolved(found, item.resolution, changed=False)
+    if found.resolved_as == "payout":
+        _give(tx, item, payout_id, found)
+    else:
+        _write_off(tx, item, found, named=payout_id is not None)
+    faults.point("suspense.resolve.before_commit")
+    observe.line("suspense.resolved", item=found.item, resolved_as=found.resolved_as, by=found.by)
+    resolution = tx.value("SELECT resolution FROM suspense_items WHERE id = %(id)s", id=item.id)
+    return _resolved(found, resolution, changed=True)
+
+
+def _give(tx: Transaction, item: _Item, payout_id: UUID | None, found: SuspenseResolution) -> None:
+    """Say that a line is a payout's, which the payout hears as if its bank had said it."""
+    left = item.amount < 0
+    payout = tx.row(_Payout, _THE_PAYOUT, id=payout_id, livemode=item.livemode, incoming=not left)
+    if payout is None:
+        raise _refused("payout", "missing", "is no payout of this mode")
+    if (payout.amount, payout.currency) != (abs(item.amount), item.currency):
+        raise _refused("payout", "other_amount", "is of another amount or currency than the item")
+    if payout.moved:
+        raise _refused("payout", "stated", "has moved this way on a statement already")
+    if payout.status not in (("in_transit", "paid", "returned") if left else ("paid", "returned")):
+        raise _refused("payout", "state", f"is {payout.status} and does not take this line")
+    at = ids.now()
+    tx.run(
+        _SAY,
+        id=ids.new(at),
+        payout=payout_id,
+        line=item.line_id,
+        at=at,
+        outcome="paid" if left else "came_back",
+        failure_code=None if left else "returned",
+    )
+    assert payout_id is not None  # noqa: S101 - it was found by it
+    bank_lines.give_to_payout(tx, item, payout_id, by=found.by, reason=found.reason, at=at)
+
+
+def _write_off(tx: Transaction, item: _Item, found: SuspenseResolution, *, named: bool) -> None:
+    if named:
+        raise _refused("payout", "not_wanted", "is not wanted: the item is nobody's")
+    if found.resolved_as == "rounding" and abs(item.amount) > 1:
+        raise _refused("resolved_as", "too_much", "cannot be rounding: it is more than one unit")
+    bank_lines.resolve(
+        tx,
+        item,
+        bank_lines.write_off(item.amount, _CHARTS[found.resolved_as]),
+        resolved_as=found.resolved_as,
+        by=found.by,
+        reason=found.reason,
+        at=ids.now(),
+    )
+
+
+def _refused(name: str, code: str, detail: str) -> errors.RequestInvalid:
+    return errors.RequestInvalid(fields=(FieldError(f"/{name}", code, detail),))
+
+
+def _resolved(
+    found: SuspenseResolution, resolution: UUID | None, *, changed: bool
+) -> SuspenseResolved:
+    return SuspenseResolved(
+        item=found.item,
+        resolved_as=found.resolved_as,
+        ledger_transaction=ids.Prefix("ltx").write(resolution) if resolution else None,
+        changed=changed,
+    )
+
+
+_OPEN = """
+    SELECT item.id, item.livemode, item.amount, item.currency, booked_on, opened_at,
+           (extract(epoch FROM now() - opened_at) / 86400)::double precision AS age_days,
+           bank_reference, end_to_end_id, description, payout_id, receipt_id,
+           bank_receipts.name AS file, statement_id, ordinal
+    FROM suspense_items AS item
+    JOIN bank_lines ON bank_lines.id = line_id
+    JOIN bank_receipts ON bank_receipts.id = receipt_id
+    WHERE resolved_at IS NULL
+      AND (%(currency)s::text IS NULL OR item.currency = %(currency)s)
+      AND (%(livemode)s::boolean IS NULL OR item.livemode = %(livemode)s)
+    ORDER BY opened_at, item.id LIMIT %(limit)s
+"""
+
+_ITEM = """
+    SELECT item.id, line_id, ledger_transaction, item.livemode, item.currency, item.amount,
+           booked_on, resolved_as, target, resolution
+    FROM suspense_items AS item JOIN bank_lines ON bank_lines.id = line_id
+    WHERE item.id = %(id)s FOR NO KEY UPDATE OF item
+"""
+
+_THE_PAYOUT = """
+    SELECT amount, currency, status,
+           EXISTS (SELECT FROM bank_lines WHERE payout_id = payouts.id AND outcome <> 'suspense'
+                   AND (bank_lines.amount > 0) = %(incoming)s) AS moved
+    FROM payouts WHERE id = %(id)s AND livemode = %(livemode)s AND bank_file IS NOT NULL
+"""
+
+_SAY = """
+    INSERT INTO bank_answers (merchant_id, livemode, id, payout_id, receipt_id, created_at,
+                              outcome, failure_code)
+    SELECT payouts.merchant_id, payouts.livemode, %(id)s, payouts.id, receipt_id, %(at)s,
+           %(outcome)s, %(failure_code)s
+    FROM payouts JOIN bank_lines ON bank_lines.id = %(line)s
+    WHERE payouts.id = %(payout)s AND payouts.livemode = bank_lines.livemode
+    ON CONFLICT ON CONSTRAINT said_once DO NOTHING
+"""

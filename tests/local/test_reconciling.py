@@ -1,0 +1,116 @@
+"""``ivy reconcile``: what it asks the functions, and how it shows what they answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from local import operators
+from local.cli import app
+from local.errors import LocalError
+
+ITEM = {
+    "id": "sus_1",
+    "livemode": False,
+    "amount": -700,
+    "currency": "USD",
+    "booked_on": "2026-11-30",
+    "opened_at": "2026-11-30T12:00:00.000Z",
+    "age_days": 3.04,
+    "bank_reference": "R1",
+    "end_to_end_id": None,
+    "description": "UNKNOWN",
+    "payout": None,
+    "receipt": "br_1",
+    "file": "a.bai2",
+    "statement": "S1",
+    "line": 2,
+}
+REPORT = {
+    "object": "reconciliation_report",
+    "livemode": False,
+    "currency": "USD",
+    "month": "2026-11",
+    "statement": {
+        "opening": 100,
+        "lines": [{"kind": "payouts", "count": 2, "amount": -2_000}],
+        "closing": -1_900,
+    },
+    "books": {"opening": 100, "closing": -1_900},
+    "on_its_way": {"not_posted": 0, "not_stated": 0},
+    "difference": 0,
+    "stated": {"statements": 2, "opening": 0, "closing": 5, "continuous": False},
+    "open_items": [ITEM],
+}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """Functions that are somebody else's machine, and what they were asked."""
+    made: list[tuple[str, dict[str, Any]]] = []
+    answers: dict[str, dict[str, Any]] = {
+        "bank/suspense": {"object": "suspense_list", "data": [ITEM]},
+        "bank/resolve": {"item": "sus_1", "resolved_as": "loss", "changed": True},
+        "bank/report": REPORT,
+    }
+
+    def run(_home: Any, function: str, payload: dict[str, Any]) -> dict[str, Any]:
+        made.append((function, payload))
+        if payload.get("item") == "sus_0":
+            raise LocalError("No suspense item sus_0.")
+        return answers[function]
+
+    monkeypatch.setattr(operators, "run", run)
+    monkeypatch.setattr("getpass.getuser", lambda: "grace")
+    return made
+
+
+def say(*arguments: str) -> str:
+    said = CliRunner().invoke(app, ["reconcile", *arguments])
+    assert said.exit_code == 0, said.output
+    return str(said.output)
+
+
+def test_open_items_are_a_table(asked: list[tuple[str, dict[str, Any]]]) -> None:
+    header, row = say().splitlines()
+    assert header.split() == [
+        *("item", "mode", "days", "booked", "amount", "reference", "description", "file")
+    ]
+    assert row.split() == [
+        *("sus_1", "test", "3.0", "2026-11-30", "-700", "USD", "R1", "UNKNOWN", "a.bai2,"),
+        *("line", "2"),
+    ]
+    assert json.loads(say("--json")) == [ITEM]
+    assert asked == [("bank/suspense", {})] * 2
+
+
+def test_a_resolution_carries_the_operators_name(asked: list[tuple[str, dict[str, Any]]]) -> None:
+    assert say("resolve", "sus_1", "--as", "loss", "--reason", "a fee") == (
+        "sus_1: resolved as loss\n"
+    )
+    say("resolve", "sus_1", "--as", "payout", "--payout", "po_1", "--reason", "cut")
+    loss = {"item": "sus_1", "resolved_as": "loss", "reason": "a fee", "by": "grace"}
+    given = {"resolved_as": "payout", "payout": "po_1", "reason": "cut"}
+    assert asked == [("bank/resolve", loss), ("bank/resolve", loss | given)]
+    refused = CliRunner().invoke(
+        app, ["reconcile", "resolve", "sus_0", "--as", "loss", "--reason", "x"]
+    )
+    assert refused.exit_code == 1
+    assert "No suspense item" in refused.output
+
+
+def test_a_month_is_text_or_json(asked: list[tuple[str, dict[str, Any]]]) -> None:
+    text = say("report", "--currency", "USD", "--month", "2026-11")
+    rows = {row.rpartition("  ")[0].strip(): row.split()[-1] for row in text.splitlines() if row}
+    assert rows["Statements: opening"] == "100"
+    assert rows["payouts (2)"] == "-2000"
+    assert rows["Books: bank:client closing"] == "-1900"
+    assert rows["Difference"] == "0"
+    assert "do not open where the ones before them closed" in text
+    assert "sus_1" in text
+    found = say("report", "--currency", "USD", "--month", "2026-11", "--live", "--json")
+    assert json.loads(found) == REPORT
+    assert [payload["livemode"] for _, payload in asked] == [False, True]
