@@ -203,7 +203,8 @@ CORRUPTIONS = (
         "a debit in transit that nobody has sent",
         "USD, debit_in_transit: entries sum to ",
         "UPDATE journal SET a1 = 8400170 WHERE a1 = 8400520;"
-        " UPDATE accounts SET balance = 0 WHERE number = 8400520;"
+        " UPDATE accounts SET balance = balance - (SELECT sum(v1) FROM journal"
+        " WHERE a1 = 8400170) WHERE number = 8400520;"
         " INSERT INTO accounts (number, balance) SELECT 8400170, sum(v1) FROM journal"
         " WHERE a1 = 8400170",
     ),
