@@ -36,15 +36,17 @@ def open_items(context: typer.Context, *, as_json: AsJson = False) -> None:
 def resolve(
     item: Annotated[str, typer.Argument(help="sus_…")],
     *,
-    resolved_as: Annotated[str, typer.Option("--as", help="payout, rounding or loss.")],
+    resolved_as: Annotated[str, typer.Option("--as", help="payout, acquirer, rounding or loss.")],
     payout: Annotated[str, typer.Option(help="The po_ id of the payout that it is.")] = "",
+    connector: Annotated[str, typer.Option(help="The acquirer whose payment it is.")] = "",
     reason: Annotated[str, typer.Option(help="How you know; it is kept with your name.")],
     as_json: AsJson = False,
 ) -> None:
     """Say what an item is. It is posted once; the same again changes nothing."""
     said = {"item": item, "resolved_as": resolved_as, "reason": reason, "by": getpass.getuser()}
     with explained():
-        answer = _run("bank/resolve", said | ({"payout": payout} if payout else {}))
+        named = {"payout": payout, "connector": connector}
+        answer = _run("bank/resolve", said | {name: each for name, each in named.items() if each})
         became = "resolved" if answer["changed"] else "was resolved already"
         print(json.dumps(answer) if as_json else f"{item}: {became} as {resolved_as}")  # noqa: T201 - same
 

@@ -382,7 +382,7 @@ def _statement(platform: Platform) -> None:
         ((paid, amount),) = root.execute("SELECT id, amount FROM payouts WHERE status = 'paid'")
     at = ids.now()
     reference = ids.Prefix("po").write(paid)
-    amounts = {-amount: reference, UNCLAIMED: None, 1: None, -40: None, -7: None}
+    amounts = {-amount: reference, UNCLAIMED: None, 1: None, -40: None, -7: None, 9_820: None}
     lines = tuple(
         StatementLine(each, at.date(), "REF", whose, "A LINE") for each, whose in amounts.items()
     )
@@ -396,12 +396,13 @@ def _statement(platform: Platform) -> None:
         bank_lines.look_again(tx, at)
         open_items = suspense.find(tx, suspense.SuspenseQuery()).data
         by_amount = {each.amount: each.id for each in open_items}
-        assert by_amount.keys() == {UNCLAIMED, 1, -40, -7}
-        for item, resolved_as in ((1, "rounding"), (-40, "loss")):
-            suspense.resolve(
-                tx,
-                suspense.SuspenseResolution.model_validate(
-                    {"item": by_amount[item], "resolved_as": resolved_as, "by": "me", "reason": "x"}
-                ),
-            )
+        assert by_amount.keys() == {UNCLAIMED, 1, -40, -7, 9_820}
+        found = {
+            1: {"resolved_as": "rounding"},
+            -40: {"resolved_as": "loss"},
+            9_820: {"resolved_as": "acquirer", "connector": "simulated"},
+        }
+        for item, what in found.items():
+            said = {"item": by_amount[item], "by": "me", "reason": "x", **what}
+            suspense.resolve(tx, suspense.SuspenseResolution.model_validate(said))
     database.close()

@@ -235,6 +235,12 @@ CORRUPTIONS = (
     ),
     Corruption(
         "L5",
+        "an acquirer's payment counted as another's",
+        "USD, acquirer_receivable:stripe: entries sum to 0, the objects to -9820",
+        "UPDATE suspense_items SET connector = 'stripe' WHERE connector = 'simulated'",
+    ),
+    Corruption(
+        "L5",
         "an item that is closed and still on the account",
         ", the open items to ",
         "UPDATE suspense_items SET (target, resolved_at, resolved_as, resolved_by, reason)"

@@ -244,6 +244,29 @@ def test_what_stays_unexplained_is_written_off(exchange: Exchange) -> None:
     assert [each["amount"] for each in open_items(exchange)] == [COVER]
 
 
+def test_an_acquirers_payment_makes_its_debt_less(exchange: Exchange, payout: str) -> None:
+    owed = balance(exchange, "acquirer_receivable:simulated")
+    assert owed > 0
+    exchange.give("a.bai2", stated(line(owed, "ACQ")))
+    (item,) = open_items(exchange)
+    for wrong, code in (
+        ({"resolved_as": "acquirer"}, "unknown"),
+        ({"resolved_as": "acquirer", "connector": "nobody"}, "unknown"),
+        ({"resolved_as": "acquirer", "connector": "simulated", "payout": payout}, "not_wanted"),
+        ({"resolved_as": "loss", "connector": "simulated"}, "not_wanted"),
+        ({"resolved_as": "payout", "connector": "simulated", "payout": payout}, "not_wanted"),
+    ):
+        assert explain(exchange, item["id"], **wrong)["errors"][0]["code"] == code, wrong
+    assert explain(exchange, item["id"], "acquirer", connector="simulated")["changed"]
+    assert not explain(exchange, item["id"], "acquirer", connector="simulated")["changed"]
+    assert explain(exchange, item["id"], "acquirer", connector="stripe")["code"] == (
+        "resource_missing"
+    )
+    assert balance(exchange, "acquirer_receivable:simulated") == 0
+    assert balance(exchange, "bank:client") == owed
+    assert balance(exchange, "suspense:bank") == 0
+
+
 def test_the_database_refuses_what_the_program_would_not_do(exchange: Exchange) -> None:
     exchange.give("a.bai2", stated(line(COVER, None), line(-2, None)))
     item = next(each["id"] for each in open_items(exchange) if each["amount"] < 0)

@@ -165,7 +165,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "suspense_items": {
             "INSERT",
             *updating("resolution", "target", "resolved_at", "resolved_as", "resolved_by"),
-            *updating("reason"),
+            *updating("reason", "connector"),
         },
         "test_clocks": updating("looked_at"),
     },

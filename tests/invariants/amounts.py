@@ -138,10 +138,12 @@ _SAID_BY_PAYOUTS: LiteralString = """
 
 _SAID_BY_LINES: LiteralString = """
     SELECT 0, livemode, currency, part.*
-    FROM bank_lines JOIN suspense_items USING (livemode, currency, amount),
+    FROM bank_lines JOIN suspense_items USING (livemode, currency, amount)
+    LEFT JOIN acquirers USING (connector),
     LATERAL (VALUES
         (150, -amount),
-        (CASE resolved_as WHEN 'rounding' THEN 530 WHEN 'loss' THEN 520 ELSE 180 END, amount)
+        (CASE resolved_as WHEN 'acquirer' THEN receivable WHEN 'rounding' THEN 530
+                          WHEN 'loss' THEN 520 ELSE 180 END, amount)
     ) AS part (code, amount)
     WHERE outcome = 'suspense' AND line_id = bank_lines.id
       AND resolved_as IS DISTINCT FROM 'payout'

@@ -148,12 +148,13 @@ _DUE_OF_PAYOUTS: LiteralString = """
 
 _DUE_OF_LINES: LiteralString = """
     SELECT id, 0, livemode, number, leg.*
-    FROM suspense_items JOIN money USING (currency),
+    FROM suspense_items JOIN money USING (currency) LEFT JOIN acquirers USING (connector),
     LATERAL (VALUES
         (60, 150, amount, true),
         (60, 180, -amount, true),
         (61, 180, amount, resolution IS NOT NULL),
-        (61, CASE resolved_as WHEN 'payout' THEN 150 WHEN 'rounding' THEN 530 ELSE 520 END, -amount,
+        (61, CASE resolved_as WHEN 'payout' THEN 150 WHEN 'acquirer' THEN receivable
+                              WHEN 'rounding' THEN 530 ELSE 520 END, -amount,
          resolution IS NOT NULL)
     ) AS leg (kind, code, amount, happened)
 """

@@ -92,9 +92,12 @@ def test_a_resolution_carries_the_operators_name(asked: list[tuple[str, dict[str
         "sus_1: resolved as loss\n"
     )
     say("resolve", "sus_1", "--as", "payout", "--payout", "po_1", "--reason", "cut")
+    say("resolve", "sus_1", "--as", "acquirer", "--connector", "simulated", "--reason", "paid")
     loss = {"item": "sus_1", "resolved_as": "loss", "reason": "a fee", "by": "grace"}
     given = {"resolved_as": "payout", "payout": "po_1", "reason": "cut"}
-    assert asked == [("bank/resolve", loss), ("bank/resolve", loss | given)]
+    paid = {"resolved_as": "acquirer", "connector": "simulated", "reason": "paid"}
+    assert [each for _, each in asked] == [loss, loss | given, loss | paid]
+    assert {function for function, _ in asked} == {"bank/resolve"}
     refused = CliRunner().invoke(
         app, ["reconcile", "resolve", "sus_0", "--as", "loss", "--reason", "x"]
     )

@@ -105,7 +105,7 @@ def look_again(tx: Transaction, at: datetime) -> int:
         for item_id, target in ((pair.one, pair.other), (pair.other, pair.one)):
             tx.run(
                 _RESOLVE, id=item_id, resolution=None, target=target, resolved_as="opposite",
-                by="ivy", reason="it came back", at=at,
+                by="ivy", reason="it came back", at=at, connector=None,
             )  # fmt: skip
         done += 2
     faults.point("bank.lines.before_second_commit")
@@ -159,6 +159,7 @@ def resolve(
     reason: str,
     at: datetime,
     target: UUID | None = None,
+    connector: str | None = None,
 ) -> None:
     """Post what becomes of an item, as a correction of the day that its line was booked on."""
     posting = Posting(
@@ -175,12 +176,12 @@ def resolve(
     ledger.post(tx, Tenant(OURS, item.livemode), posting)
     tx.run(
         _RESOLVE, id=item.id, resolution=posting.id, target=target, resolved_as=resolved_as,
-        by=by, reason=reason, at=at,
+        by=by, reason=reason, at=at, connector=connector,
     )  # fmt: skip
 
 
 def write_off(amount: int, chart: Chart) -> tuple[Leg, ...]:
-    """Return the legs that take an amount from suspense to an account of ours."""
+    """Return the legs that take an amount from suspense to another account of ours."""
     return _in_suspense(amount), credit(chart, amount)
 
 
@@ -282,8 +283,8 @@ _OPEN = """
 
 _RESOLVE = """
     UPDATE suspense_items
-    SET (resolution, target, resolved_at, resolved_as, resolved_by, reason)
-      = (%(resolution)s, %(target)s, %(at)s, %(resolved_as)s, %(by)s, %(reason)s)
+    SET (resolution, target, resolved_at, resolved_as, resolved_by, reason, connector)
+      = (%(resolution)s, %(target)s, %(at)s, %(resolved_as)s, %(by)s, %(reason)s, %(connector)s)
     WHERE id = %(id)s
 """
 

@@ -16,7 +16,7 @@ from pydantic import Field
 from ivy import bank_lines, errors, faults, ids, observe
 from ivy.database import Transaction
 from ivy.errors import FieldError
-from ivy.ledger import Chart
+from ivy.ledger import ACQUIRER_RECEIVABLE, Chart
 from ivy.models import Input, Object, ShortText, Time, example
 
 MAX_SHOWN = 200
@@ -24,7 +24,7 @@ _SUSPENSE = ids.Prefix("sus")
 _RECEIPT = ids.Prefix("br")
 _PAYOUT = ids.Prefix("po")
 
-Target = Literal["payout", "rounding", "loss"]
+Target = Literal["payout", "acquirer", "rounding", "loss"]
 _CHARTS = {"rounding": Chart.ROUNDING, "loss": Chart.LOSS_WRITEOFF}
 
 
@@ -81,6 +81,7 @@ class SuspenseResolution(Input):
     item: Annotated[str, Field(pattern="^sus_[0-9a-f]{32}$")]
     resolved_as: Target
     payout: Annotated[str, Field(pattern="^po_[0-9a-f]{32}$")] | None = None
+    connector: ShortText | None = None
     by: ShortText
     reason: ShortText
 
@@ -118,6 +119,7 @@ class _Shown:
 class _Item(bank_lines.Open):
     resolved_as: str | None
     target: UUID | None
+    connector: str | None
     resolution: UUID | None
 
 
@@ -171,13 +173,16 @@ def resolve(tx: Transaction, found: SuspenseResolution) -> SuspenseResolved:
         raise errors.ResourceMissing(f"No suspense item {found.item}.")
     payout_id = _PAYOUT.read(found.payout) if found.payout else None
     if item.resolved_as is not None:
-        if (item.resolved_as, item.target) != (found.resolved_as, payout_id):
+        was = (item.resolved_as, item.target, item.connector)
+        if was != (found.resolved_as, payout_id, found.connector):
             raise errors.ResourceMissing(f"{found.item} was resolved as {item.resolved_as}.")
         return _resolved(found, item.resolution, changed=False)
     if found.resolved_as == "payout":
+        if found.connector is not None:
+            raise _refused("connector", "not_wanted", "is not wanted: the item is a payout's")
         _give(tx, item, payout_id, found)
     else:
-        _write_off(tx, item, found, named=payout_id is not None)
+        _move(tx, item, found)
     faults.point("suspense.resolve.before_commit")
     observe.line("suspense.resolved", item=found.item, resolved_as=found.resolved_as, by=found.by)
     resolution = tx.value("SELECT resolution FROM suspense_items WHERE id = %(id)s", id=item.id)
@@ -210,20 +215,32 @@ def _give(tx: Transaction, item: _Item, payout_id: UUID | None, found: SuspenseR
     bank_lines.give_to_payout(tx, item, payout_id, by=found.by, reason=found.reason, at=at)
 
 
-def _write_off(tx: Transaction, item: _Item, found: SuspenseResolution, *, named: bool) -> None:
-    if named:
-        raise _refused("payout", "not_wanted", "is not wanted: the item is nobody's")
-    if found.resolved_as == "rounding" and abs(item.amount) > 1:
-        raise _refused("resolved_as", "too_much", "cannot be rounding: it is more than one unit")
+def _move(tx: Transaction, item: _Item, found: SuspenseResolution) -> None:
+    """Post an item to the account of ours that it belongs on."""
+    if found.payout is not None:
+        raise _refused("payout", "not_wanted", "is not wanted: the item is no payout's")
     bank_lines.resolve(
         tx,
         item,
-        bank_lines.write_off(item.amount, _CHARTS[found.resolved_as]),
+        bank_lines.write_off(item.amount, _chart(item, found)),
         resolved_as=found.resolved_as,
+        connector=found.connector,
         by=found.by,
         reason=found.reason,
         at=ids.now(),
     )
+
+
+def _chart(item: _Item, found: SuspenseResolution) -> Chart:
+    if found.resolved_as == "acquirer":
+        if found.connector not in ACQUIRER_RECEIVABLE:
+            raise _refused("connector", "unknown", "is no acquirer's")
+        return ACQUIRER_RECEIVABLE[found.connector]
+    if found.connector is not None:
+        raise _refused("connector", "not_wanted", "is not wanted: the item is no acquirer's")
+    if found.resolved_as == "rounding" and abs(item.amount) > 1:
+        raise _refused("resolved_as", "too_much", "cannot be rounding: it is more than one unit")
+    return _CHARTS[found.resolved_as]
 
 
 def _refused(name: str, code: str, detail: str) -> errors.RequestInvalid:
@@ -257,7 +274,7 @@ _OPEN = """
 
 _ITEM = """
     SELECT item.id, line_id, ledger_transaction, item.livemode, item.currency, item.amount,
-           booked_on, resolved_as, target, resolution
+           booked_on, resolved_as, target, connector, resolution
     FROM suspense_items AS item JOIN bank_lines ON bank_lines.id = line_id
     WHERE item.id = %(id)s FOR NO KEY UPDATE OF item
 """

@@ -20,9 +20,10 @@ OWED: LiteralString = """
         SELECT 0, livemode, currency, line.name, line.amount FROM suspense_items
         CROSS JOIN LATERAL (VALUES
             ('suspense:bank', amount),
-            (CASE resolved_as WHEN 'loss' THEN 'loss:writeoff' ELSE resolved_as END, -amount)
-            ) AS line (name, amount)
-        WHERE resolved_as IN ('rounding', 'loss')"""
+            (CASE resolved_as WHEN 'acquirer' THEN 'acquirer_receivable:' || connector
+                              WHEN 'loss' THEN 'loss:writeoff'
+                              ELSE resolved_as END, -amount)) AS line (name, amount)
+        WHERE resolved_as IN ('acquirer', 'rounding', 'loss')"""
 """What lines that are no payout's owe to our accounts; what was resolved to a payout owes nothing.
 """
 
