@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 API_LOGS_ROLE = "LogsRole"
 DEAD_LETTERS = "DeadLetters"
-_PREFIX = re.compile(r"/(bank/[a-z/]+/\*)")
+_PREFIX = re.compile(r"/((?:bank/[a-z/]+|reports)/\*)")
 
 
 def check(app: App) -> None:

@@ -297,6 +297,8 @@ _GRANTS: Mapping[Need, Callable[[Shared], Grant]] = {
     Need.SIMULATED_BANK_LIST: partial(
         _documents, listed=("bank/out/test/", "bank/in/test/", "bank/simulated/"), objects={}
     ),
+    Need.REPORTS_WRITE: partial(_documents, objects={"PutObject": ("reports/",)}),
+    Need.REPORTS_READ: partial(_documents, objects={"GetObject": ("reports/",)}),
     Need.STRIPE: _stripe,
     Need.REFERENCE: lambda _: Grant(layers=("reference",)),
 }

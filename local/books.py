@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psycopg.conninfo import make_conninfo
 
-from ivy import ids, proof
+from ivy import beancount, ids, proof
 from ivy.database import Database, Transaction
-from local import beancount
 from local.errors import LocalError
 
 if TYPE_CHECKING:
@@ -106,17 +104,11 @@ def export(home: Home, out: Path, *, merchant: str, livemode: bool) -> int:
         last_day = max((balance.day for balance in balances), default=None)
         if last_day:
             balances += tx.rows(beancount.Balance, _KEPT, **which, day=last_day)
-        chart = {row.code: row.name for row in tx.rows(_Named, "SELECT code, name FROM chart")}
+        chart = beancount.chart(tx)
     title = f"Ivy, {'live' if livemode else 'test'} mode{f', {merchant}' if merchant else ''}"
     lines = beancount.journal(title, chart, transactions, balances)
     out.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return len(transactions)
-
-
-@dataclass(frozen=True, slots=True)
-class _Named:
-    code: int
-    name: str
 
 
 def _number_of(tx: Transaction, merchant: str) -> int:

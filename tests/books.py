@@ -35,7 +35,7 @@ from functions.recoveries import approve as approve_write_off
 from functions.recoveries import propose, report, watch
 from functions.refunds import create as create_refund
 from functions.refunds import process as process_refund
-from functions.settlements import run, settle
+from functions.settlements import itemise, run, settle
 from ivy import bank_lines, bank_receipts, ids, payout_outcomes, suspense
 from ivy.bank_files import bai2
 from ivy.bank_files.statements import Statement, StatementLine
@@ -165,7 +165,7 @@ def hear(platform: Platform) -> None:
 def close_days(platform: Platform) -> None:
     """Settle every day that has come."""
     platform.run(run.handler)
-    platform.drain(settle.handler)
+    platform.drain(settle.handler, itemise.handler)
 
 
 @dataclass(frozen=True)

@@ -297,6 +297,21 @@ CORRUPTIONS = (
         " AND item_count > 1 LIMIT 1)) AS held WHERE held.id = ledger_transaction AND n <= 2",
     ),
     Corruption(
+        "L6",
+        "a batch that is paid out, says an event too, and is in no payout",
+        "its money is in no payout that is paid",
+        """
+        WITH made AS (
+            UPDATE settlements SET status = 'paid_out', version = version + 1
+            WHERE id = (SELECT min(id::text)::uuid FROM settlements
+                        WHERE merchant_id = :ada AND ledger_transaction IS NOT NULL)
+            RETURNING id, version)
+        INSERT INTO events (merchant_id, livemode, id, object_id, version, type, data, created_at)
+        SELECT :ada, false, uuidv7(), id, version, 'settlement.paid_out', '{"status": "paid_out"}',
+               now() FROM made
+        """,
+    ),
+    Corruption(
         "L8",
         "a payout of more than there was, complete with all that belongs to it",
         "pays out",

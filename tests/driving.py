@@ -21,8 +21,8 @@ from functions.disputes import process as process_dispute
 from functions.events import publish as publish_events
 from functions.events import sweep as sweep_events
 from functions.refunds import process as process_refund
+from functions.settlements import itemise, settle
 from functions.settlements import run as run_settlement
-from functions.settlements import settle
 from functions.webhooks import deliver as deliver_webhook
 from functions.webhooks import record as record_delivery
 from ivy import ids
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 PUBLISHERS = (publish_events.handler, deliver_webhook.handler, record_delivery.handler)
 CONSUMERS = (
     process_charge.handler, process_refund.handler, process_dispute.handler, settle.handler,
+    itemise.handler,
 )  # fmt: skip
 PASSWORD = "four words nobody guesses"
 _METHOD_ARN = f"arn:aws:execute-api:{REGION}:000000000000:ivy/api/GET/v1/me"
@@ -200,7 +201,7 @@ class Platform(Environment):
     def settle(self) -> dict[str, Any]:
         """Settle every day that has come, as the schedule does."""
         report = self.run(run_settlement.handler)
-        self.drain(settle.handler)
+        self.drain(settle.handler, itemise.handler)
         return report
 
     def publish(self) -> dict[str, Any]:

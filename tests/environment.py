@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from tests.conftest import Store
 
 QUEUES = (
-    "charges", "refunds", "disputes", "payouts", "clock", "settlements", "scheduled_payouts",
-    "test_banking", "events", "webhooks", "delivery_results",
+    "charges", "refunds", "disputes", "payouts", "clock", "settlements", "settlement_reports",
+    "scheduled_payouts", "test_banking", "events", "webhooks", "delivery_results",
 )  # fmt: skip
 WEBHOOK_SECRETS = "-webhook-secrets"
 
@@ -174,6 +174,8 @@ class Environment:
             Need.BANK_IN_READ: documents,
             Need.SIMULATED_BANK: documents,
             Need.SIMULATED_BANK_LIST: documents,
+            Need.REPORTS_WRITE: documents,
+            Need.REPORTS_READ: documents,
             Need.STRIPE: {"IVY_STRIPE_SECRET": self._secret_id("stripe")},
             Need.WEBHOOK_SECRETS_WRITE: signing,
             Need.WEBHOOK_SECRETS_READ: signing,

@@ -20,6 +20,7 @@ from ivy.serve import consumer
         Need.SCHEDULED_PAYOUTS_QUEUE,
         Need.TEST_BANKING_QUEUE,
         Need.SIMULATED_BANK_LIST,
+        Need.SETTLEMENT_REPORTS_QUEUE,
         Need.SETTLEMENTS_QUEUE,
         Need.EVENTS_QUEUE,
     ),

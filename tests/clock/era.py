@@ -15,7 +15,7 @@ from functions.outbox import relay
 from functions.payouts import create as create_payout
 from functions.payouts import list as list_payouts
 from functions.payouts import make, process, schedule, submit
-from functions.settlements import settle
+from functions.settlements import itemise, settle
 from functions.test_clock import advance, bank, get, step, sweep
 from tests.bank_accounts import linked
 from tests.driving import Reply
@@ -30,6 +30,7 @@ QUEUES = {
     "scheduled_payouts": make.handler,
     "payouts": process.handler,
     "test_banking": bank.handler,
+    "settlement_reports": itemise.handler,
 }
 EVERY_HOUR = (relay.handler, expire.handler, lapse.handler, collect.handler, sweep.handler)
 

@@ -191,7 +191,7 @@ def test_a_message_may_come_three_times(ada: Era, undisturbed: list[tuple[Any, .
     while bodies := ada.here.pocket.take("clock"):
         assert ada.here.hand_over(step.handler, *(list(set(bodies)) * 3)) == []
         assert len(set(bodies)) == 1
-        for queue in ("charges", "refunds", "disputes", "settlements"):
+        for queue in ("charges", "refunds", "disputes", "settlements", "settlement_reports"):
             ada.hand_over(queue)
         ada.here.left_over()
     assert ada.clock()["status"] == "ready"

@@ -59,4 +59,4 @@ def die_at(world: World, point: str) -> None:
     world.arm(point)
     stories.passing(point)(world, point)
     assert world.deaths == {point: 1}
-    assert world.broken_when_drained() == {}
+    assert (found := world.broken_when_drained()) == {}, found

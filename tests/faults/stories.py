@@ -174,6 +174,7 @@ def settlements(world: World, key: str) -> None:
         world.platform.pass_time(days=days)
         world.settle()
         world.settle()  # the schedule fires again, and finds nothing to do
+    world.drain()
     query = {"limit": "100"}
     ada = world.accounts[0]
     found = world.platform.request(list_settlements.handler, bearer=ada.secret_key, query=query)
@@ -228,6 +229,7 @@ def payouts(world: World, key: str) -> None:
     ]  # fmt: skip
     (line,) = world.platform.read(get_balance.handler, ada)["balances"]
     assert line["available"] == 0
+    world.drain()  # whoever settled may have died before it asked for the reports
 
 
 def _at_the_bank(world: World, payout: str, what: str, more: list[Any]) -> str:

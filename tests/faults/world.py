@@ -24,8 +24,8 @@ from functions.ledger import roll_up
 from functions.outbox import relay
 from functions.payouts import make, schedule
 from functions.refunds import create as create_refund
+from functions.settlements import itemise, settle
 from functions.settlements import run as run_settlement
-from functions.settlements import settle
 from ivy.serve.declaration import Consumer, Job, Route
 from ivy.serve.schedules import JobError
 from tests import invariants
@@ -221,7 +221,7 @@ class World:
         """Settle every day that has come, as often as it takes."""
         for _ in range(MAX_TRIES):
             if self.run(run_settlement.handler) is not None:
-                while self._deliver(settle.handler):
+                while self._deliver(settle.handler) + self._deliver(itemise.handler):
                     pass
                 return
         raise AssertionError(f"nobody lived to settle in {MAX_TRIES} tries")

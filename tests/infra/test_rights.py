@@ -31,6 +31,7 @@ EXPECTED = {
     Need.PAYOUTS_QUEUE: SEND,
     Need.CLOCK_QUEUE: SEND,
     Need.SETTLEMENTS_QUEUE: SEND,
+    Need.SETTLEMENT_REPORTS_QUEUE: SEND,
     Need.SCHEDULED_PAYOUTS_QUEUE: SEND,
     Need.TEST_BANKING_QUEUE: SEND,
     Need.EVENTS_QUEUE: SEND,
@@ -45,6 +46,8 @@ EXPECTED = {
     Need.ACQUIRER_TABLE: {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"},
     Need.BANK_OUT_WRITE: {"s3:PutObject"},
     Need.BANK_IN_READ: {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
+    Need.REPORTS_WRITE: {"s3:PutObject"},
+    Need.REPORTS_READ: {"s3:GetObject"},
     Need.SIMULATED_BANK: {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
     Need.SIMULATED_BANK_LIST: {"s3:ListBucket"},
     Need.STRIPE: SECRET,
@@ -262,6 +265,8 @@ def test_documents_only_under_the_prefixes_of_each_need(aws: Assembly) -> None:
             ("ListBucket", "bank/out/test/*"), ("ListBucket", "bank/in/test/*"),
             ("ListBucket", "bank/simulated/*"),
         },
+        "ivy-settlements-itemise": {("PutObject", "reports/*")},
+        "ivy-settlements-report": {("GetObject", "reports/*")},
     }  # fmt: skip
 
 

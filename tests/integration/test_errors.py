@@ -24,12 +24,13 @@ from functions.payouts import approve, reject
 from functions.payouts import cancel as cancel_payout
 from functions.payouts import create as create_payout
 from functions.refunds import create as refund
+from functions.settlements import report
 from functions.test_clock import advance
 from functions.webhooks import create as create_endpoint
 from functions.webhooks import test as test_endpoint
 from functions.webhooks import update as update_endpoint
 from infra import responses
-from ivy import errors, webhooks
+from ivy import errors, ids, webhooks
 from ivy.database import Tenant
 from ivy.serve import endpoint, http
 from ivy.serve.declaration import Route
@@ -330,6 +331,21 @@ def limit_loosened(world: World, bearer: str, times: int = 1) -> Reply:
     return answer
 
 
+def reported_too_early(world: World) -> Reply:
+    """A settlement is closed, and nobody has written its report yet."""
+    settlement = ids.new(ids.now())
+    with world.platform.store.superuser() as root:
+        root.execute(
+            "INSERT INTO settlements (merchant_id, livemode, id, charges, fees, refunds, returns,"
+            " net, reserved, created_at, settled_on, charge_count, currency) VALUES (%s, false, %s,"
+            " 1, 1, 0, 0, 0, 0, now(), '2026-11-27', 1, 'USD')",
+            (world.account.merchant_id, settlement),
+        )
+    return world.platform.request(
+        report.handler, bearer=world.account.secret_key, id=f"stl_{settlement.hex}"
+    )
+
+
 def advanced_twice(world: World) -> Reply:
     """In an account of its own: the clock does not arrive."""
     account = world.platform.open_account("tomorrow@example.com")
@@ -396,6 +412,7 @@ REACHED: dict[str, Callable[[World], Reply]] = {
     "confirmation_required": lambda world: limit_loosened(world, world.account.access_token, 2),
     "payout_not_approvable": approved_twice,
     "payout_not_cancelable": canceled_twice,
+    "settlement_report_not_ready": reported_too_early,
     "clock_advancing": advanced_twice,
     "body_too_large": lambda world: world.charge({"x": "y" * 256 * 1024}),
     "media_type_unsupported": lambda world: world.charge(**{"Content-Type": "text/plain"}),

@@ -56,12 +56,16 @@ ROWS = {
     "stuck": made("f714"), "refund": made("f720"), "answered": made("f730"),
     "accepted": made("f731"), "contested": made("f732"), "lapsed": made("f733"),
     "task": TASK, "refund_task": made("f740"), "dispute_task": made("f741"),
-    "stuck_task": made("f742"), "endpoint": made("f750"), "delivery": made("f751"),
+    "stuck_task": made("f742"), "report_task": UUID("019ab2c4-d5e6-7000-91a2-b3c4d5e6f745"),
+    "itemised": made("f715"), "earned": made("f764"), "moved": made("f765"),
+    "endpoint": made("f750"), "delivery": made("f751"),
     "event": made("f752"), "unwanted": made("f753"), "sending": made("f754"),
     "account": made("f760"), "former": made("f761"),
-    "settlement": UUID("019ac2c4d5e67f8091a2b3c4d5e6f708"), "paid_to": made("f762"),
+    "settlement": UUID("019ac2c4d5e67f8091a2b3c4d5e6f708"),
+    "unreported": UUID("019ac2c4d5e67f8091a2b3c4d5e6f709"), "paid_to": made("f762"),
     "asked": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f02"), "funds": made("f763"),
     "refused": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f03"),
+    "report": f"reports/test/mer_{MERCHANT.hex}/stl_019ac2c4d5e67f8091a2b3c4d5e6f708.csv",
     "withdrawn": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f04"),
     "owed": UUID("019ac2c4d5e67f8091a2b3c4d5e6f70b"),
     "proposed": UUID("019ac2c4d5e67f8091a2b3c4d5e6f70c"),
@@ -89,13 +93,31 @@ PLANTED = """
     FROM (VALUES (%(charge)s::uuid, 'tok_visa', 1000, 0),
                  (%(disputed)s, 'tok_dispute', 0, 10000)) AS row (id, token, refunding, disputed);
 
+    INSERT INTO charges (merchant_id, livemode, id, amount, amount_captured, fee, created_at,
+                         ledger_transaction, version, available_on, currency, status, capture,
+                         method, payment_method, connector, fee_plan, fee_plan_version)
+    VALUES (%(m)s, false, %(itemised)s, 10000, 10000, 320, %(at)s::timestamptz, %(earned)s, 2,
+            %(at)s::date - 1, 'CHF', 'succeeded', true, 'card', 'tok_visa', 'simulated',
+            'standard', 1);
+
+    INSERT INTO journal (id, source, owner, livemode, kind, value_on, recorded_at,
+                         a1, v1, a2, v2, a3, v3)
+    VALUES (%(earned)s, %(itemised)s, %(m)s, false, 1, %(at)s::date, %(at)s::timestamptz,
+            7560110, 10000, 10017560210, -9680, 7560410, -320),
+           (%(moved)s, %(unreported)s, %(m)s, false, 30, %(at)s::date, %(at)s::timestamptz,
+            10017560210, 9680, 10017560220, -9680, null, null);
+
     INSERT INTO settled_through (merchant_id, livemode, currency, settled_on)
-    VALUES (%(m)s, false, 'USD', %(at)s::date - 1);
+    VALUES (%(m)s, false, 'USD', %(at)s::date - 1), (%(m)s, false, 'CHF', %(at)s::date - 1);
 
     INSERT INTO settlements (merchant_id, livemode, id, currency, settled_on, charge_count, charges,
-                             fees, refunds, returns, net, reserved, ledger_transaction, created_at)
+                             fees, refunds, returns, net, reserved, ledger_transaction, created_at,
+                             report_key, report_size, items_sha256, item_count, reported_at)
     VALUES (%(m)s, false, %(settlement)s, 'USD', %(at)s::date - 1, 1, 10000, 320, 0, 0, 9680, 0,
-            %(ltx)s, %(at)s);
+            %(ltx)s, %(at)s::timestamptz, %(report)s, 1, repeat('0', 64), 1,
+            %(at)s::timestamptz),
+           (%(m)s, false, %(unreported)s, 'CHF', %(at)s::date - 1, 1, 10000, 320, 0, 0, 9680, 0,
+            %(moved)s, %(at)s::timestamptz, null, null, null, null, null);
 
     INSERT INTO charges (merchant_id, livemode, id, amount, created_at, currency, status,
                          capture_before, capture, method, payment_method, connector, fee_plan,
@@ -127,6 +149,7 @@ PLANTED = """
     SELECT id, %(m)s, false, queue, subject, action, 'req', %(at)s, %(at)s, %(at)s
     FROM (VALUES (%(task)s::uuid, 'charges', %(pending)s::uuid, 'authorize'),
                  (%(stuck_task)s, 'charges', %(stuck)s, 'authorize'),
+                 (%(report_task)s, 'settlement_reports', %(unreported)s, 'report'),
                  (%(refund_task)s, 'refunds', %(refund)s, 'refund'),
                  (%(dispute_task)s, 'disputes', %(contested)s, 'contest'))
          AS row (id, queue, subject, action);
@@ -216,6 +239,7 @@ def platform(cloud: Cloud, store: Store) -> Iterator[Platform]:
         with store.superuser() as connection:
             plant_credentials(deployment, connection)
         plant_payments(deployment)
+        plant_report(deployment)
         yield deployment
 
 
@@ -277,6 +301,12 @@ def plant_payments(platform: Platform) -> None:
     assert len(acquirer.notices(at)) == 1
 
 
+def plant_report(platform: Platform) -> None:
+    """Write the file of the report that a sample asks for, in the form that it asks for."""
+    key = str(ROWS["report"]).replace(".csv", ".json")
+    platform.client("s3").put_object(Bucket=platform.bucket, Key=key, Body=b"{}")
+
+
 def test_every_function_has_a_sample_and_every_sample_a_function() -> None:
     samples = {str(path.relative_to(SAMPLES))[:-5] for path in SAMPLES.rglob("*.json")}
     assert samples == set(FUNCTIONS)
@@ -316,13 +346,15 @@ DONE: dict[str, LiteralString] = {
     "payouts": "SELECT status FROM payouts WHERE id = %(refused)s",
     "clock": "SELECT count(*) FROM test_clocks",
     "events": "SELECT count(*) FROM event_watermark WHERE watermark > 0",
-    "settlements": "SELECT charge_count FROM settlements WHERE id <> %(settlement)s",
+    "settlements": "SELECT charge_count FROM settlements"
+    " WHERE id NOT IN (%(settlement)s, %(unreported)s)",
+    "settlement_reports": "SELECT item_count FROM settlements WHERE id = %(unreported)s",
 }
 """What came of each consumer's sample; the sender of webhooks has no database to leave it in."""
 
 SAID = {
     "delivery_results": "delivered", "events": 1, "settlements": 2, "scheduled_payouts": 1,
-    "clock": 1, "test_banking": 1, "payouts": "requires_approval",
+    "clock": 1, "test_banking": 1, "settlement_reports": 1, "payouts": "requires_approval",
 }  # fmt: skip
 """A late copy of a task about a payout does nothing."""
 

@@ -102,6 +102,10 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *updating("ledger_transaction", "failure_code", "reference"),
         },
         "settled_through": {"INSERT", *updating("paid_through")},
+        "settlements": updating(
+            *("status", "version", "report_key", "report_size", "items_sha256", "item_count"),
+            "reported_at",
+        ),
         "test_clocks": {
             *inserting("merchant_id", "livemode", "id", "created_at", "target"),
             *updating("ahead", "target", "status", "version", "turns", "held_until"),
@@ -177,6 +181,10 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "journal": inserting(
             *("a1", "v1", "a2", "v2", "a3", "v3", "a4", "v4", "id", "source", "owner"),
             *("recorded_at", "value_on", "kind", "part", "livemode", "reverses", "reason"),
+        ),
+        "outbox": inserting(
+            *("id", "merchant_id", "livemode", "queue", "subject", "action", "correlation"),
+            *("next_send_at", "expected_at", "due_at", "created_at"),
         ),
         "reserves": {"INSERT", *updating("status", "version", "ledger_transaction")},
         "settled_through": updating("settled_on"),

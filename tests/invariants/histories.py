@@ -39,7 +39,11 @@ _MACHINES: dict[str, LiteralString] = {
         under_review won won | under_review lost lost
         won won funds_reinstated
     """,
-    "settlement": "- closed closed",
+    "settlement": """
+        - closed closed
+        closed closed report_ready | paid_out paid_out report_ready
+        closed paid_out paid_out | paid_out closed payout_returned
+    """,
     "reserve": "- held held | held released released",
     "payout": """
         - requires_approval approval_requested | - pending created
@@ -126,6 +130,9 @@ def i7_each_change_has_one_event(connection: Connection) -> list[str]:
                        'charge_count', charge_count, 'totals', jsonb_build_object(
                            'charges', charges, 'fees', fees, 'refunds', refunds,
                            'returns', returns, 'net', net, 'reserved', reserved),
+                       'report', CASE WHEN reported_at IS NOT NULL THEN jsonb_build_object(
+                           'item_count', item_count, 'items_sha256', items_sha256,
+                           'size', report_size) END,
                        'ledger_transaction', 'ltx_' || replace(ledger_transaction::text, '-', '')
                    ) FROM settlements
             UNION ALL

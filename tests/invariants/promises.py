@@ -25,13 +25,19 @@ def i14_the_undecided_is_promised(connection: Connection) -> list[str]:
                 WHEN 'needs_response' THEN '{lapse}' WHEN 'under_review' THEN '{contest}'
                 WHEN 'lost' THEN '{concede}' ELSE '{}' END::text[] FROM disputes
             UNION ALL
+            SELECT 'settlement_reports', id,
+                CASE WHEN reported_at IS NULL THEN 'unreported' ELSE status END,
+                CASE WHEN reported_at IS NULL THEN '{report}' ELSE '{}' END::text[]
+            FROM settlements
+            UNION ALL
             SELECT 'clock', id, status,
                 CASE status WHEN 'advancing' THEN '{advance}' ELSE '{}' END::text[]
             FROM test_clocks)
         SELECT coalesce(open.queue, outbox.queue), coalesce(open.id, subject), state, action
         FROM open FULL JOIN outbox ON subject = open.id AND outbox.queue = open.queue
         WHERE open.id IS NULL
-           OR CASE WHEN action IS NULL THEN state IN ('pending', 'requires_action', 'advancing')
+           OR CASE WHEN action IS NULL THEN state IN (
+                        'pending', 'requires_action', 'advancing', 'unreported')
                    ELSE action <> ALL (actions) END
         """,
     )

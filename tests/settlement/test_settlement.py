@@ -38,9 +38,11 @@ def test_a_day_moves_from_pending_to_available(till: Till) -> None:
         "charges": 10_000, "fees": FEE, "refunds": 0, "returns": 0,
         "net": 9_680, "reserved": 0, "available": 9_680,
     }  # fmt: skip
-    (told,) = till.told("settlement")
-    assert told["data"] == batch
-    assert {each["account"]: each["amount"] for each in told["balance_changes"]} == {
+    closed, ready = till.told("settlement")
+    assert [closed["type"], ready["type"]] == ["settlement.closed", "settlement.report_ready"]
+    assert closed["data"] == batch | {"report": None, "version": 1}
+    assert ready["data"] == batch
+    assert {each["account"]: each["amount"] for each in closed["balance_changes"]} == {
         "pending": -9_680, "available": 9_680,
     }  # fmt: skip
 
@@ -50,7 +52,7 @@ def test_a_second_run_finds_nothing_to_do(till: Till) -> None:
     first = till.close("2026-11-27 00:05")
     assert till.close("2026-11-27 01:05") == first
     assert till.close("2026-12-24 01:05") == first
-    assert len(till.told("settlement")) == 1
+    assert len(till.told("settlement")) == 2  # closed, and its report is ready
 
 
 def test_missed_days_are_caught_up_in_order(till: Till) -> None:
@@ -60,7 +62,8 @@ def test_missed_days_are_caught_up_in_order(till: Till) -> None:
     batches = till.close("2026-12-10 00:05")
     days = ["2026-11-25", "2026-11-27", "2026-11-30", "2026-12-02"]
     assert [each["settled_on"] for each in batches] == days
-    assert [each["data"]["settled_on"] for each in till.told("settlement")] == days
+    closed = [each for each in till.told("settlement") if each["type"] == "settlement.closed"]
+    assert [each["data"]["settled_on"] for each in closed] == days
 
 
 def test_what_went_back_before_the_day_is_not_settled(till: Till) -> None:
@@ -99,7 +102,8 @@ def test_a_batch_can_come_to_nothing(till: Till) -> None:
     till.work()
     (batch,) = till.close("2026-11-27 00:05")
     assert (batch["totals"]["net"], batch["ledger_transaction"]) == (0, None)
-    assert [each["type"] for each in till.told("settlement")] == ["settlement.closed"]
+    told = [each["type"] for each in till.told("settlement")]
+    assert told == ["settlement.closed", "settlement.report_ready"]
 
 
 def test_a_share_of_the_charges_is_held_and_released(till: Till) -> None:

@@ -163,7 +163,7 @@ class Batch:
 
     @property
     def events(self) -> int:
-        return 1 + (self.kept > 0) + self.released
+        return 2 + (self.kept > 0) + self.released  # closed, and its report is ready
 
 
 class Books:

@@ -62,6 +62,7 @@ class PocketCloud:
         self.acquirer = acquirer
         self.tables: dict[str, dict[str, dict[str, Any]]] = {}
         self.queues: dict[str, list[str]] = {}
+        self.documents: dict[str, bytes] = {}
         self.network: deque[Network] = deque()
         """What happens to the next invocations; afterwards all goes well."""
         self.invocations = 0
@@ -69,6 +70,7 @@ class PocketCloud:
             "dynamodb": _Tables(self.tables),
             "sqs": _Queues(self.queues),
             "lambda": _Functions(self),
+            "s3": _Documents(self.documents),
         }
 
     def client(self, service: str, **given: Any) -> Any:
@@ -176,6 +178,23 @@ class _Queues(_Client):
 
     def send_message(self, **_: Any) -> None:
         """Wake nobody: whoever publishes does so when told to."""
+
+
+class _Documents(_Client):
+    """As much of S3 as reports use, in one bucket."""
+
+    def __init__(self, documents: dict[str, bytes]) -> None:
+        self._documents = documents
+
+    def put_object(self, **given: Any) -> None:
+        self._documents[given["Key"]] = given["Body"]
+
+    def get_object(self, **given: Any) -> dict[str, Any]:
+        content = self._documents[given["Key"]]
+        return {"Body": io.BytesIO(content), "ContentLength": len(content)}
+
+    def generate_presigned_url(self, _: str, **given: Any) -> str:
+        return f"https://documents.example/{given['Params']['Key']}"
 
 
 class _Functions(_Client):

@@ -21,7 +21,7 @@ import pytest
 
 from functions.connectors import collect
 from functions.events import sweep
-from functions.settlements import run, settle
+from functions.settlements import itemise, run, settle
 from ivy import database, faults, ids, money, observe
 from ivy.connectors import challenges
 from ivy.outbox import Task
@@ -204,6 +204,13 @@ class Sandbox:
             if failed := self.hand_over(settle.handler, *bodies):
                 assert died, self.failures
                 assert self.hand_over(settle.handler, *failed) == [], self.failures
+            self.itemise()
+
+    def itemise(self) -> None:
+        """Write the reports that were promised, as the queue and the relay have it done."""
+        bodies = self.pocket.take("settlement_reports")
+        if failed := self.hand_over(itemise.handler, *bodies):
+            assert self.hand_over(itemise.handler, *failed) == [], self.failures
 
     def payments(self) -> dict[str, Any]:
         """Return what the acquirer knows of each charge, by its name."""

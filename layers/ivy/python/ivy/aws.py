@@ -48,6 +48,7 @@ def _make(service: str, read_seconds: float) -> Any:
     limits = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=read_seconds,
+        signature_version="s3v4" if service == "s3" else None,  # addresses that S3 signs for others
         retries={"total_max_attempts": ATTEMPTS_OF.get(service, ATTEMPTS), "mode": "standard"},
     )
     return connect(service, config=limits)

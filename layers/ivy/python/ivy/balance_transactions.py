@@ -173,6 +173,17 @@ def page(tx: Transaction, query: BalanceTransactionQuery) -> pages.Listing[Balan
     return pages.listing(BalanceTransaction, [_seen(row) for row in rows], query.limit)
 
 
+def of_settlement(tx: Transaction, settlement_id: UUID) -> list[BalanceTransaction]:
+    """Return every item of a settlement, oldest first; what is in a batch does not change."""
+    rows = tx.rows(
+        _Row,
+        _SELECT + _IN_SETTLEMENT + _CHANGED + " ORDER BY journal.id",
+        **_CODES,
+        settlement=settlement_id,
+    )
+    return [_seen(row) for row in rows]
+
+
 def _currency_number(code: str | None) -> int | None:
     """Return the number of a currency; one that matches nothing for a code nobody knows."""
     if code is None:
@@ -236,16 +247,19 @@ _IN_PAYOUT = """
         SELECT ledger_transaction FROM payout_items WHERE payout_id = %(payout)s))
 """
 
-# What the charges of its day, and their refunds, did to what was pending.
+# What the charges of its day, and their refunds, did to what was pending; and what of that the
+# batch itself held back.
 _IN_SETTLEMENT = """
-    AND (%(settlement)s::uuid IS NULL OR journal.kind <> 30
-        AND 210 IN (mod(a1, 1000), mod(a2, 1000), mod(a3, 1000), mod(a4, 1000))
+    AND (%(settlement)s::uuid IS NULL
+        OR 210 IN (mod(a1, 1000), mod(a2, 1000), mod(a3, 1000), mod(a4, 1000))
         AND journal.source IN (
             WITH of_the_day AS (
                 SELECT charges.id FROM settlements JOIN charges
                     ON charges.currency = settlements.currency AND available_on = settled_on
                 WHERE settlements.id = %(settlement)s)
             SELECT id FROM of_the_day
+            UNION ALL
+            SELECT %(settlement)s
             UNION ALL
             SELECT refunds.id FROM refunds JOIN of_the_day ON charge_id = of_the_day.id))
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ivy import models
 from ivy.aws import client
 from ivy.settings import settings
 
@@ -15,6 +16,12 @@ PAGE = 1_000
 """What one listing answers at most."""
 
 MAX_PAGES = 50
+
+MAX_ANSWER_BYTES = 4_000_000
+"""What a function answers by itself: Lambda takes 6 MB, in which each line end and quote is two."""
+
+LINK_SECONDS = 300
+"""How long whoever has the address of a larger one can fetch it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,28 @@ def read(key: str) -> bytes:
     """Return a document's content, which its listing has said is not too long."""
     content: bytes = client("s3").get_object(Bucket=_bucket(), Key=key)["Body"].read()
     return content
+
+
+def serve(key: str, *, name: str, media_type: str) -> models.Document | models.Elsewhere:
+    """Return a document as an answer, to be saved under a name; or, if large, where it is.
+
+    The function needs the right to read it in either case: it signs the address.
+    """
+    found = client("s3").get_object(Bucket=_bucket(), Key=key)
+    with found["Body"] as body:
+        if found["ContentLength"] <= MAX_ANSWER_BYTES:
+            return models.Document(body.read(), media_type, name)
+    url: str = client("s3").generate_presigned_url(
+        "get_object",
+        Params={
+            "Bucket": _bucket(),
+            "Key": key,
+            "ResponseContentType": media_type,
+            "ResponseContentDisposition": f'attachment; filename="{name}"',
+        },
+        ExpiresIn=LINK_SECONDS,
+    )
+    return models.Elsewhere(url)
 
 
 def put(key: str, content: bytes) -> None:

@@ -287,6 +287,16 @@ class PayoutNotCancelable(Problem):
     code, status, title = "payout_not_cancelable", 409, "The payout cannot be canceled"
 
 
+class SettlementReportNotReady(Problem):
+    """The report of a settlement is written just after it is closed. Ask again in a moment.
+
+    Or wait for ``settlement.report_ready``.
+    """
+
+    code, status, title = "settlement_report_not_ready", 409, "The report is not ready yet"
+    retryable = True
+
+
 class ClockAdvancing(Problem):
     """The test clock is on its way. Wait until it is ``ready``, or for ``test_clock.ready``."""
 

@@ -49,6 +49,8 @@ class Answer:
     media_type: str = "application/json"
     provisional: bool = False
     """Whether the outcome was not known yet; it may be replaced by the outcome, once."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Beyond those of every answer; only answers that are not stored have any."""
 
 
 def key(header: str | None, *, method: str, route: str, path: str, body: Any) -> Key:

@@ -46,10 +46,28 @@ class Object(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An answer that is not JSON of ours: a page, a script, a report."""
+    """An answer that is not JSON of ours: a page, a script, a report.
+
+    Attributes:
+        name: Of the file that it is to be saved as; none: it is to be shown.
+    """
 
     body: bytes
     media_type: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """An answer that is too large for us to give: where it can be had, for a while."""
+
+    url: str
+
+
+class Accept(str):
+    """The header ``Accept`` of a request, for functions that can answer in several forms."""
+
+    __slots__ = ()
 
 
 def _storable(text: str) -> str:

@@ -47,6 +47,9 @@ class Need(StrEnum):
     SETTLEMENTS_QUEUE = "settlements_queue"
     """Send to the queue that ``functions/settlements/settle.py`` consumes."""
 
+    SETTLEMENT_REPORTS_QUEUE = "settlement_reports_queue"
+    """Send to the queue that ``functions/settlements/itemise.py`` consumes."""
+
     SCHEDULED_PAYOUTS_QUEUE = "scheduled_payouts_queue"
     """Send to the queue that ``functions/payouts/make.py`` consumes."""
 
@@ -85,6 +88,12 @@ class Need(StrEnum):
 
     SIMULATED_BANK_LIST = "simulated_bank_list"
     """See when the bank of test mode has something to do; no right to read what."""
+
+    REPORTS_WRITE = "reports_write"
+    """Put reports for merchants; no right to read one back."""
+
+    REPORTS_READ = "reports_read"
+    """Read reports, and let their merchant read one."""
 
     STRIPE = "stripe"
     """Read the keys of Stripe and carry the layer with its package; off unless switched on."""

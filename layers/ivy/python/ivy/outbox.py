@@ -9,7 +9,7 @@ work's effect. So work is never lost, may be delivered any number of times, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -21,7 +21,7 @@ from ivy.aws import client
 from ivy.database import Tenant, Transaction
 from ivy.settings import settings
 
-Queue = Literal["charges", "refunds", "disputes", "payouts", "clock"]
+Queue = Literal["charges", "refunds", "disputes", "payouts", "clock", "settlement_reports"]
 
 FIRST_RESEND = timedelta(seconds=30)
 """Work that is not done by then is sent again by the next run of the relay."""
@@ -131,6 +131,46 @@ def owe_each(
         at=at,
     )
     return [row.task() for row in rows]
+
+
+def owe_all(
+    tx: Transaction, queue: Queue, action: str, subjects: Sequence[tuple[Tenant, UUID, datetime]]
+) -> None:
+    """Promise the same work about new objects of many merchants in one statement.
+
+    Each has no other work under way; the time is its merchant's.
+    """
+    tasks = [
+        Task(ids.new(at), queue, tenant, subject, observe.correlation_id())
+        for tenant, subject, at in subjects
+    ]
+    if not tasks:
+        return
+    tx.run(
+        _OWE_ALL,
+        id=[task.id for task in tasks],
+        merchant_id=[task.tenant.merchant_id for task in tasks],
+        livemode=[task.tenant.livemode for task in tasks],
+        subject=[task.subject for task in tasks],
+        due_at=[at for _, _, at in subjects],
+        queue=queue,
+        action=action,
+        correlation=observe.correlation_id(),
+        first_resend=FIRST_RESEND,
+        stuck_after=STUCK_AFTER,
+    )
+    tx.after_commit += tasks
+
+
+def is_owed(tx: Transaction, task: Task) -> bool:
+    """Say whether a promise has still to be kept: its message may come again, or late."""
+    return bool(
+        tx.value(
+            "SELECT true FROM outbox WHERE id = %(id)s AND subject = %(subject)s",
+            id=task.id,
+            subject=task.subject,
+        )
+    )
 
 
 def replace(
@@ -305,6 +345,16 @@ _OWE: LiteralString = """
     VALUES (%(id)s, %(merchant_id)s, %(livemode)s, %(queue)s, %(subject)s, %(action)s, %(amount)s,
             %(correlation)s, now() + %(first_resend)s, now() + %(stuck_after)s, %(due_at)s,
             now())
+"""
+
+_OWE_ALL: LiteralString = """
+    INSERT INTO outbox (id, merchant_id, livemode, queue, subject, action, correlation,
+                        next_send_at, expected_at, due_at, created_at)
+    SELECT id, merchant_id, livemode, %(queue)s, subject, %(action)s, %(correlation)s,
+           now() + %(first_resend)s, now() + %(stuck_after)s, due_at, now()
+    FROM unnest(%(id)s::uuid[], %(merchant_id)s::bigint[], %(livemode)s::boolean[],
+                %(subject)s::uuid[], %(due_at)s::timestamptz[])
+        AS owed (id, merchant_id, livemode, subject, due_at)
 """
 
 _OWE_EACH: tuple[LiteralString, LiteralString] = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date
 from uuid import UUID
 
-from ivy import faults, payouts
+from ivy import faults, payouts, settlements
 from ivy.database import Tenant, Transaction
 from ivy.ledger import Chart, PostingKind, credit, debit
 from ivy.payout_requests import posting_of, reversal
@@ -41,6 +41,7 @@ def paid(tx: Transaction, tenant: Tenant, payout_id: UUID) -> Payout:
     )
     after = payouts.changed(payout, status="paid")
     payouts.save(tx, tenant, payout, after, posting, at=at)
+    settlements.paid_out(tx, tenant, payout_id)
     faults.point("payout.paid.before_commit")
     return after
 
@@ -64,5 +65,7 @@ def came_back(tx: Transaction, tenant: Tenant, payout_id: UUID, failure_code: st
             credit(Chart.AVAILABLE, payout.amount),
         )
     payouts.save(tx, tenant, payout, after, posting, at=at)
+    if after.status == "returned":
+        settlements.came_back(tx, tenant, payout_id)
     faults.point("payout.came_back.before_commit")
     return after

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from ivy import availability, faults, ids, states
+from ivy import availability, faults, ids, outbox, states
 from ivy.database import Tenant, Transaction
 from ivy.ledger import Chart, Posting, PostingKind, credit, debit
 from ivy.models import Input
@@ -129,7 +129,7 @@ class _Due:
 
 
 def _close(tx: Transaction, due: Sequence[_Due]) -> None:
-    """Write batches: their rows, postings and events, and what of them is held back."""
+    """Write batches: rows, postings, events and reserves; and promise their reports."""
     if not due:
         return
     closing = states.transition("settlement", states.BEGIN, "closed")
@@ -160,6 +160,8 @@ def _close(tx: Transaction, due: Sequence[_Due]) -> None:
     ]
     changes += [Change(each.tenant, holding, reserve, reserve.created_at) for each, reserve in held]
     states.record_all(tx, changes)
+    reports = [(each.tenant, batch.id, batch.created_at) for each, batch, _ in batches]
+    outbox.owe_all(tx, "settlement_reports", "report", reports)
 
 
 def _named(due: Sequence[_Due]) -> Iterator[tuple[UUID, _Due]]:

@@ -1,7 +1,12 @@
 """Settlements: what became available to a merchant on one day, in one currency and mode.
 
 A batch is closed by ``ivy.settlement_run``; this is what callers see of it. Its items are the
-balance transactions of the charges whose day it was.
+balance transactions of the charges whose day it was, and what of them is held back;
+``ivy.settlement_reports`` writes them down.
+
+A batch is paid out when a payout is paid that its money is in: the payout that took the batch's
+entry, or, when that one failed or came back, the one that took what it gave back, and so on. A bank
+that gives a paid payout back makes its batches ``closed`` again.
 """
 
 from __future__ import annotations
@@ -12,11 +17,12 @@ from uuid import UUID
 
 from pydantic import Field, computed_field
 
-from ivy import errors, ids, money, pages
-from ivy.database import Transaction
+from ivy import errors, ids, money, pages, states
+from ivy.database import Tenant, Transaction
 from ivy.models import CurrencyCode, Object, Time, example
+from ivy.states import Change
 
-Status = Literal["closed"]
+Status = Literal["closed", "paid_out"]
 
 
 class SettlementTotals(Object):
@@ -33,8 +39,21 @@ class SettlementTotals(Object):
     available: Annotated[int, Field(description="`net` less `reserved`: what can be paid out.")]
 
 
+class ReportFile(Object):
+    """The file of a batch's items, written once: ``items_sha256`` is of the bytes of its CSV."""
+
+    ready_at: Time
+    item_count: int
+    items_sha256: str
+    size: Annotated[int, Field(description="Of the CSV, in bytes.")]
+
+
 class Settlement(Object):
-    """A day's charges of one currency, moved from pending to available in one batch."""
+    """A day's charges of one currency, moved from pending to available in one batch.
+
+    ``report`` is null for the moments until it is written. A batch that makes nothing available, or
+    comes to nothing, has nothing to pay out, and stays ``closed``.
+    """
 
     model_config = example(
         id="stl_019ac2c4d5e67f8091a2b3c4d5e6f708",
@@ -56,7 +75,13 @@ class Settlement(Object):
             "available": 9680,
         },
         ledger_transaction="ltx_019ac2c4d7117a3c9e55d02f8b1c4e6a",
-        version=1,
+        report={
+            "ready_at": "2026-11-27T00:05:02.000Z",
+            "item_count": 1,
+            "items_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "size": 356,
+        },
+        version=2,
     )
 
     id: ids.SettlementId
@@ -69,6 +94,7 @@ class Settlement(Object):
     charge_count: int
     totals: SettlementTotals
     ledger_transaction: ids.LedgerTransactionId | None
+    report: ReportFile | None = None
     version: int = 1
 
     @computed_field  # type: ignore[prop-decorator]  # mypy cannot see through the decorator
@@ -113,11 +139,75 @@ def page(tx: Transaction, query: SettlementQuery) -> pages.Listing[Settlement]:
     return pages.listing(Settlement, found, query.limit)
 
 
+def lock(tx: Transaction, settlement_id: UUID) -> Settlement:
+    """Return one settlement that nobody else changes until the transaction ends.
+
+    Raises:
+        ResourceMissing: This merchant has no such settlement in this mode.
+    """
+    one = _SELECT + " WHERE id = %(id)s FOR NO KEY UPDATE"
+    found = tx.row(Settlement, one, id=settlement_id)
+    if found is None:
+        raise errors.ResourceMissing(f"No settlement {ids.Prefix('stl').write(settlement_id)}.")
+    return found
+
+
+def paid_out(tx: Transaction, tenant: Tenant, payout_id: UUID) -> None:
+    """Note that a payout was paid, and with it every batch whose money is in it."""
+    _follow(tx, tenant, payout_id, "closed", "paid_out")
+
+
+def came_back(tx: Transaction, tenant: Tenant, payout_id: UUID) -> None:
+    """Note that a paid payout was given back, and with it every batch whose money was in it."""
+    _follow(tx, tenant, payout_id, "paid_out", "closed")
+
+
+def _follow(
+    tx: Transaction, tenant: Tenant, payout_id: UUID, before: Status, after: Status
+) -> None:
+    """Take batches along with the payout that their money is in."""
+    change, at = states.transition("settlement", before, after), tx.now()
+    carried = tx.rows(Settlement, _CARRIED, payout=payout_id, status=before)
+    changed = [
+        each.model_copy(update={"status": after, "version": each.version + 1}) for each in carried
+    ]
+    tx.run(
+        "UPDATE settlements SET status = %(status)s, version = version + 1 WHERE id = ANY(%(ids)s)",
+        status=after,
+        ids=[each.id for each in changed],
+    )
+    states.record_all(tx, [Change(tenant, change, each, at) for each in changed])
+
+
 _SELECT: LiteralString = """
     SELECT id, livemode, created_at, settled_on, currency, status, charge_count,
            jsonb_build_object('charges', charges, 'fees', fees, 'refunds', refunds,
                'returns', returns, 'net', net, 'reserved', reserved,
                'available', net - reserved) AS totals,
-           ledger_transaction, version
+           ledger_transaction, version,
+           CASE WHEN reported_at IS NOT NULL THEN jsonb_build_object('ready_at', reported_at,
+               'item_count', item_count, 'items_sha256', items_sha256, 'size', report_size)
+           END AS report
     FROM settlements
 """
+
+# Kinds 42 and 43 are what a payout gave back that failed or was returned.
+_CARRIED: LiteralString = (
+    """
+    WITH RECURSIVE carried (payout) AS (
+        SELECT %(payout)s::uuid
+        UNION
+        SELECT journal.source FROM carried
+        JOIN payout_items ON payout_id = payout
+        JOIN journal ON journal.id = payout_items.ledger_transaction AND kind IN (42, 43)
+    )
+    """
+    + _SELECT
+    + """
+    WHERE status = %(status)s AND ledger_transaction IN (
+        SELECT payout_items.ledger_transaction FROM carried
+        JOIN payout_items ON payout_id = payout)
+    ORDER BY id
+    FOR NO KEY UPDATE
+    """
+)

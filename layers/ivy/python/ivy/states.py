@@ -102,6 +102,10 @@ def _of_payouts() -> Iterator[Transition]:
     """Yield those of what becomes of the money, on its way to a merchant's bank."""
     p = PostingKind
     yield Transition("settlement", BEGIN, "closed", "settlement.closed", p.SETTLEMENT_CLOSED)
+    for status in ("closed", "paid_out"):
+        yield Transition("settlement", status, status, "settlement.report_ready")
+    yield Transition("settlement", "closed", "paid_out", "settlement.paid_out")
+    yield Transition("settlement", "paid_out", "closed", "settlement.payout_returned")
     yield Transition("reserve", BEGIN, "held", "reserve.held")
     yield Transition("reserve", "held", "released", "reserve.released", p.RESERVE_RELEASED)
 

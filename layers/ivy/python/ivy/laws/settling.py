@@ -38,15 +38,42 @@ _PAYOUTS: LiteralString = """
         WHERE payouts.ledger_transaction IS NOT NULL) AS itemised
 """
 
+# Follows a batch's money from the payout that took it to the one that took what that gave back.
+_CARRIED: LiteralString = """,
+    carried AS (
+        SELECT settlements.merchant_id, settlements.livemode, settlements.id, payout_id
+        FROM settlements JOIN payout_items USING (merchant_id, livemode, ledger_transaction)
+        UNION
+        SELECT carried.merchant_id, carried.livemode, carried.id, payout_items.payout_id
+        FROM carried
+        JOIN journal ON source = carried.payout_id AND kind IN (42, 43)
+        JOIN payout_items
+            ON (payout_items.merchant_id, payout_items.livemode, ledger_transaction)
+            = (carried.merchant_id, carried.livemode, journal.id)),
+    at_the_bank AS (
+        SELECT carried.merchant_id, carried.livemode, carried.id
+        FROM carried JOIN payouts ON payouts.id = payout_id AND status = 'paid')"""
+
+_PAID_OUT: LiteralString = """
+    SELECT CASE WHEN (status = 'paid_out') <> (at_the_bank.id IS NOT NULL) THEN
+        concat('stl_', replace(id::text, '-', ''), ' is ', status, ', its money is ',
+               CASE WHEN at_the_bank.id IS NULL THEN 'in no payout that is paid'
+                    ELSE 'in a payout that is paid' END)
+    END
+    FROM settlements LEFT JOIN at_the_bank USING (merchant_id, livemode, id)
+"""
+
 # The items of a batch are the entries in pending of the charges of its day and of their refunds;
 # with the batch's own entry they come to nothing. Where a day is not settled there is no batch.
 L6 = Law(
     "L6",
     "Each charge whose day is settled is in the one batch of that day, and each batch moved what"
     " its items had left in pending. Each payout is its items: what changed available since the one"
-    " before, each entry once; opening and items less payout and fee are closing.",
-    "WITH"
+    " before, each entry once; opening and items less payout and fee are closing. A batch is paid"
+    " out as long as its money is in a payout that is paid.",
+    "WITH RECURSIVE"
     + LEGS
+    + _CARRIED
     + """,
     days AS (
         SELECT merchant_id, livemode, currency, id, available_on,
@@ -95,7 +122,9 @@ L6 = Law(
     LEFT JOIN moved ON source = batches.id
     UNION ALL
     """
-    + _PAYOUTS,
+    + _PAYOUTS
+    + " UNION ALL "
+    + _PAID_OUT,
 )
 
 L8 = Law(

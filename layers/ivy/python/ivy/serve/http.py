@@ -22,7 +22,7 @@ from ivy import errors, observe, outbox
 from ivy.database import Transaction, database
 from ivy.idempotency import Answer
 from ivy.ledger_transactions import DryRun
-from ivy.models import Document, api_address
+from ivy.models import Accept, Document, Elsewhere, api_address
 from ivy.pages import Page
 from ivy.serve import problems
 from ivy.serve.declaration import Route
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 JSON = "application/json"
 REHEARSED = 200
 """The status of a dry run: nothing was created."""
+
+ELSEWHERE = 302
+"""The status of an answer that is to be fetched from where ``Location`` says."""
 
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.1
@@ -120,7 +123,7 @@ class Endpoint(Route):
             wake_publisher(self.function)
         except Exception as error:  # noqa: BLE001 - logged here, rendered as a documented error
             return _problem_response(problems.from_exception(error), incoming)
-        headers = _headers(incoming)
+        headers = _headers(incoming) | dict(given.answer.headers)
         if given.replayed:
             headers["Idempotent-Replayed"] = "true"
         return Response(given.answer.body, given.answer.status, headers, given.answer.media_type)
@@ -136,6 +139,7 @@ class Endpoint(Route):
             given = wanted.fill(
                 transaction=tx,
                 caller=incoming.caller,
+                accept=Accept(incoming.headers.get("accept", "")),
                 database=None if tx else database() if wanted.opens_transactions else None,
             )
             return self._answer(self.function(**given, **values), provisional=waits)
@@ -153,7 +157,11 @@ class Endpoint(Route):
 
     def _answer(self, result: Any, *, provisional: bool = False) -> Answer:
         if isinstance(result, Document):
-            return Answer(self.status, result.body, result.media_type)
+            saved = f'attachment; filename="{result.name}"'
+            named = (("Content-Disposition", saved),) if result.name else ()
+            return Answer(self.status, result.body, result.media_type, headers=named)
+        if isinstance(result, Elsewhere):
+            return Answer(ELSEWHERE, b"", headers=(("Location", result.url),))
         body = result.model_dump_json().encode() if isinstance(result, BaseModel) else b""
         if isinstance(result, DryRun):
             raise Rehearsed(Answer(REHEARSED, body))

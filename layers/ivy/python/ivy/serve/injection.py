@@ -12,9 +12,10 @@ from typing import Any
 from ivy import events
 from ivy.callers import Caller
 from ivy.database import Database, Transaction, database
+from ivy.models import Accept
 from ivy.outbox import Task
 
-_INJECTED = (Transaction, Database, Caller, Task)
+_INJECTED = (Transaction, Database, Caller, Task, Accept)
 
 
 @dataclass(frozen=True, slots=True)

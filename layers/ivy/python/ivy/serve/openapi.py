@@ -16,10 +16,10 @@ from pydantic import BaseModel
 from ivy import errors
 from ivy.errors import ChargeDeclined, Problem
 from ivy.ledger_transactions import DryRun
-from ivy.models import API_VERSION
+from ivy.models import API_VERSION, Elsewhere
 from ivy.serve import openapi_webhooks
 from ivy.serve.declaration import Route
-from ivy.serve.http import REHEARSED, Endpoint
+from ivy.serve.http import ELSEWHERE, REHEARSED, Endpoint
 from ivy.serve.injection import parameters
 from ivy.serve.problems import MEDIA_TYPE
 
@@ -111,6 +111,12 @@ _REQUEST_ID = {
         "schema": {"type": "string"},
     }
 }
+_LOCATION = {
+    "Location": {
+        "description": "An address that needs no credential and ends after five minutes.",
+        "schema": {"type": "string", "format": "uri"},
+    }
+}
 _REPLAYED = {
     "Idempotent-Replayed": {
         "description": "`true` when this is the answer to an earlier request with this key.",
@@ -186,6 +192,11 @@ def _responses(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
         if model is DryRun:
             nothing = {"description": "Nothing was written: `dry_run`.", "headers": _REQUEST_ID}
             responses[REHEARSED] = nothing | {"model": DryRun}
+        elif model is Elsewhere:
+            responses[ELSEWHERE] = {
+                "description": "Too large for this answer: `Location` has it for some minutes.",
+                "headers": _REQUEST_ID | _LOCATION,
+            }
         else:
             responses[endpoint.status] = _success(endpoint, model) | {"headers": kept_headers}
     for problem in sorted(possible_errors(endpoint), key=lambda problem: problem.status):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from local.beancount import Balance, Transaction, account_name, journal
+from ivy.beancount import Balance, Transaction, account_name, journal
 
 NAME = re.compile(r"(Assets|Liabilities|Equity|Income|Expenses)(:[A-Z0-9][A-Za-z0-9-]*)+")
 CHART = {

@@ -1,6 +1,6 @@
 """The books in beancount's language, so that another program can add them up again.
 
-Pure: rows in, lines out. Beancount, like the journal, writes debits positive and credits negative,
+Rows in, lines out. Beancount, like the journal, writes debits positive and credits negative,
 so every amount keeps its sign. An amount has all the decimals of its currency, and a balance is
 asserted to the last of them.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from ivy import ledger, money
+from ivy import database, ledger, money
 from ivy.ids import Prefix
 
 _ROOTS = {
@@ -58,9 +58,20 @@ class Balance:
     amount: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    code: int
+    name: str
+
+
+def chart(tx: database.Transaction) -> dict[int, str]:
+    """Return the names of the accounts by their code."""
+    return {row.code: row.name for row in tx.rows(_Named, "SELECT code, name FROM chart")}
+
+
 def journal(
     title: str,
-    chart: Mapping[int, str],
+    names: Mapping[int, str],
     transactions: Iterable[Transaction],
     balances: Iterable[Balance],
 ) -> Iterator[str]:
@@ -68,7 +79,7 @@ def journal(
 
     Args:
         title: What the books are called.
-        chart: Names of the accounts by their code.
+        names: Of the accounts by their code.
         transactions: In the order of their days, all of one mode.
         balances: What accounts came to by the ends of days; asserted, not computed here.
     """
@@ -76,7 +87,7 @@ def journal(
     opened: dict[str, tuple[date, set[str]]] = {}
     for row in rows:
         for account, _ in row.legs():
-            name = account_name(chart, account)
+            name = account_name(names, account)
             since, currencies = opened.setdefault(name, (row.value_on, set()))
             opened[name] = min(since, row.value_on), currencies | {ledger.currency_of(account)}
     yield f'option "title" "{title}"'
@@ -87,16 +98,16 @@ def journal(
         yield f"{since} open {name} {','.join(sorted(currencies))}"
     for row in rows:
         yield ""
-        yield from _transaction(chart, row)
+        yield from _transaction(names, row)
     yield ""
     for balance in sorted(set(balances), key=lambda each: (each.day, each.account, each.amount)):
-        name = account_name(chart, balance.account)
+        name = account_name(names, balance.account)
         amount, currency = _amount(balance.account, balance.amount).split()
         next_day = balance.day + timedelta(days=1)  # beancount asserts at the start of a day
         yield f"{next_day} balance {name} {amount} ~ 0 {currency}"
 
 
-def _transaction(chart: Mapping[int, str], row: Transaction) -> Iterator[str]:
+def _transaction(names: Mapping[int, str], row: Transaction) -> Iterator[str]:
     source = Prefix(row.source_prefix).write(row.source)
     yield f'{row.value_on} * "{row.kind}" "{source}" ^{source}'
     yield f'  ltx: "{Prefix("ltx").write(row.id)}"'
@@ -105,13 +116,13 @@ def _transaction(chart: Mapping[int, str], row: Transaction) -> Iterator[str]:
     yield f'  merchant: "{row.owner}"'
     yield f'  recorded_at: "{row.recorded_at.astimezone(UTC).isoformat()}"'
     for account, amount in row.legs():
-        yield f"  {account_name(chart, account)}  {_amount(account, amount)}"
+        yield f"  {account_name(names, account)}  {_amount(account, amount)}"
 
 
-def account_name(chart: Mapping[int, str], account: int) -> str:
+def account_name(names: Mapping[int, str], account: int) -> str:
     """Return beancount's name of an account, such as ``Liabilities:Merchants:M1042:Pending``."""
     code, owner = account % 1000, account // 10_000_000
-    name = chart.get(code, f"code_{code}")
+    name = names.get(code, f"code_{code}")
     for prefix in _SAID_BY_ROOT:
         name = name.removeprefix(prefix)
     parts = [part.replace("_", "-").title() for part in name.split(":")]
