@@ -21,6 +21,7 @@ from functions.disputes import process as process_dispute
 from functions.events import publish as publish_events
 from functions.events import sweep as sweep_events
 from functions.refunds import process as process_refund
+from functions.reports import make as make_report
 from functions.settlements import itemise, settle
 from functions.settlements import run as run_settlement
 from functions.webhooks import deliver as deliver_webhook
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 PUBLISHERS = (publish_events.handler, deliver_webhook.handler, record_delivery.handler)
 CONSUMERS = (
     process_charge.handler, process_refund.handler, process_dispute.handler, settle.handler,
-    itemise.handler,
+    itemise.handler, make_report.handler,
 )  # fmt: skip
 PASSWORD = "four words nobody guesses"
 _METHOD_ARN = f"arn:aws:execute-api:{REGION}:000000000000:ivy/api/GET/v1/me"

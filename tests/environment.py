@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 QUEUES = (
     "charges", "refunds", "disputes", "payouts", "clock", "settlements", "settlement_reports",
-    "scheduled_payouts", "test_banking", "events", "webhooks", "delivery_results",
+    "reports", "scheduled_payouts", "test_banking", "events", "webhooks", "delivery_results",
 )  # fmt: skip
 WEBHOOK_SECRETS = "-webhook-secrets"
 

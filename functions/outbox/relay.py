@@ -9,7 +9,7 @@ from ivy.serve import job
 
 QUEUES = (
     Need.CHARGES_QUEUE, Need.REFUNDS_QUEUE, Need.DISPUTES_QUEUE, Need.PAYOUTS_QUEUE,
-    Need.CLOCK_QUEUE, Need.SETTLEMENT_REPORTS_QUEUE,
+    Need.CLOCK_QUEUE, Need.SETTLEMENT_REPORTS_QUEUE, Need.REPORTS_QUEUE,
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from ivy.serve import consumer
         Need.TEST_BANKING_QUEUE,
         Need.SIMULATED_BANK_LIST,
         Need.SETTLEMENT_REPORTS_QUEUE,
+        Need.REPORTS_QUEUE,
         Need.SETTLEMENTS_QUEUE,
         Need.EVENTS_QUEUE,
     ),

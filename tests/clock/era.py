@@ -15,6 +15,7 @@ from functions.outbox import relay
 from functions.payouts import create as create_payout
 from functions.payouts import list as list_payouts
 from functions.payouts import make, process, schedule, submit
+from functions.reports import make as make_report
 from functions.settlements import itemise, settle
 from functions.test_clock import advance, bank, get, step, sweep
 from tests.bank_accounts import linked
@@ -31,6 +32,7 @@ QUEUES = {
     "payouts": process.handler,
     "test_banking": bank.handler,
     "settlement_reports": itemise.handler,
+    "reports": make_report.handler,
 }
 EVERY_HOUR = (relay.handler, expire.handler, lapse.handler, collect.handler, sweep.handler)
 

@@ -6,6 +6,7 @@ end is the same whoever died on the way.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from collections.abc import Callable
@@ -29,6 +30,9 @@ from functions.payouts import create as create_payout
 from functions.payouts import list as list_payouts
 from functions.refunds import create as create_refund
 from functions.refunds import get as get_refund
+from functions.reports import content
+from functions.reports import create as create_report
+from functions.reports import get as get_report
 from functions.settlements import list as list_settlements
 from functions.settlements import settle
 from functions.test_clock import advance, step
@@ -271,7 +275,20 @@ def clock(world: World, key: str) -> None:
     world.drain()
 
 
+def statements(world: World, key: str) -> None:
+    """A statement is asked for, made, and fetched."""
+    ada = world.accounts[0]
+    wanted = {"type": "statement", "currency": "USD", "month": "2026-01"}
+    asked = world.post(create_report.handler, key, wanted).json()
+    world.drain()
+    found = world.platform.read(get_report.handler, ada, id=asked["id"])
+    assert found["status"] == "ready"
+    text = world.platform.request(content.handler, bearer=ada.secret_key, id=asked["id"]).body
+    assert hashlib.sha256(text).hexdigest() == found["file"]["sha256"]
+
+
 _BY_POINT: dict[str, Story] = {
+    "reports": statements,
     "payout": payouts,
     "clock": clock,
     "publish": webhooks,

@@ -32,6 +32,7 @@ EXPECTED = {
     Need.CLOCK_QUEUE: SEND,
     Need.SETTLEMENTS_QUEUE: SEND,
     Need.SETTLEMENT_REPORTS_QUEUE: SEND,
+    Need.REPORTS_QUEUE: SEND,
     Need.SCHEDULED_PAYOUTS_QUEUE: SEND,
     Need.TEST_BANKING_QUEUE: SEND,
     Need.EVENTS_QUEUE: SEND,
@@ -265,6 +266,8 @@ def test_documents_only_under_the_prefixes_of_each_need(aws: Assembly) -> None:
             ("ListBucket", "bank/out/test/*"), ("ListBucket", "bank/in/test/*"),
             ("ListBucket", "bank/simulated/*"),
         },
+        "ivy-reports-make": {("PutObject", "reports/*")},
+        "ivy-reports-content": {("GetObject", "reports/*")},
         "ivy-settlements-itemise": {("PutObject", "reports/*")},
         "ivy-settlements-report": {("GetObject", "reports/*")},
     }  # fmt: skip

@@ -24,6 +24,8 @@ from functions.payouts import approve, reject
 from functions.payouts import cancel as cancel_payout
 from functions.payouts import create as create_payout
 from functions.refunds import create as refund
+from functions.reports import content
+from functions.reports import create as create_report
 from functions.settlements import report
 from functions.test_clock import advance
 from functions.webhooks import create as create_endpoint
@@ -346,6 +348,15 @@ def reported_too_early(world: World) -> Reply:
     )
 
 
+def content_too_early(world: World) -> Reply:
+    """A report is asked for, and nobody has made it yet."""
+    body = {"type": "statement", "currency": "USD", "month": "2026-01"}
+    made = world.platform.post(create_report.handler, world.account, body)
+    return world.platform.request(
+        content.handler, bearer=world.account.secret_key, id=made.json()["id"]
+    )
+
+
 def advanced_twice(world: World) -> Reply:
     """In an account of its own: the clock does not arrive."""
     account = world.platform.open_account("tomorrow@example.com")
@@ -413,6 +424,7 @@ REACHED: dict[str, Callable[[World], Reply]] = {
     "payout_not_approvable": approved_twice,
     "payout_not_cancelable": canceled_twice,
     "settlement_report_not_ready": reported_too_early,
+    "report_not_ready": content_too_early,
     "clock_advancing": advanced_twice,
     "body_too_large": lambda world: world.charge({"x": "y" * 256 * 1024}),
     "media_type_unsupported": lambda world: world.charge(**{"Content-Type": "text/plain"}),

@@ -65,6 +65,9 @@ ROWS = {
     "unreported": UUID("019ac2c4d5e67f8091a2b3c4d5e6f709"), "paid_to": made("f762"),
     "asked": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f02"), "funds": made("f763"),
     "refused": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f03"),
+    "asked_for": UUID("019ac2c4d5e67f8091a2b3c4d5e6f70d"),
+    "wanted": UUID("019ac2c4d5e67f8091a2b3c4d5e6f70e"),
+    "make_task": UUID("019ab2c4-d5e6-7000-91a2-b3c4d5e6f746"),
     "report": f"reports/test/mer_{MERCHANT.hex}/stl_019ac2c4d5e67f8091a2b3c4d5e6f708.csv",
     "withdrawn": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f04"),
     "owed": UUID("019ac2c4d5e67f8091a2b3c4d5e6f70b"),
@@ -106,6 +109,15 @@ PLANTED = """
             7560110, 10000, 10017560210, -9680, 7560410, -320),
            (%(moved)s, %(unreported)s, %(m)s, false, 30, %(at)s::date, %(at)s::timestamptz,
             10017560210, 9680, 10017560220, -9680, null, null);
+
+    INSERT INTO reports (merchant_id, livemode, id, type, currency, month, format, time_zone,
+                         begins_at, ends_at, created_at, status, ready_at, key, size, sha256,
+                         line_count, version)
+    VALUES (%(m)s, false, %(asked_for)s, 'statement', 'USD', '2025-10-01', 'csv', 'UTC',
+            '2025-10-01', '2025-11-01', %(at)s, 'ready', %(at)s, %(report)s, 1, repeat('0', 64), 0,
+            2),
+           (%(m)s, false, %(wanted)s, 'statement', 'USD', '2025-10-01', 'csv', 'UTC',
+            '2025-10-01', '2025-11-01', %(at)s, 'pending', null, null, null, null, null, 1);
 
     INSERT INTO settled_through (merchant_id, livemode, currency, settled_on)
     VALUES (%(m)s, false, 'USD', %(at)s::date - 1), (%(m)s, false, 'CHF', %(at)s::date - 1);
@@ -149,6 +161,7 @@ PLANTED = """
     SELECT id, %(m)s, false, queue, subject, action, 'req', %(at)s, %(at)s, %(at)s
     FROM (VALUES (%(task)s::uuid, 'charges', %(pending)s::uuid, 'authorize'),
                  (%(stuck_task)s, 'charges', %(stuck)s, 'authorize'),
+                 (%(make_task)s, 'reports', %(wanted)s, 'make'),
                  (%(report_task)s, 'settlement_reports', %(unreported)s, 'report'),
                  (%(refund_task)s, 'refunds', %(refund)s, 'refund'),
                  (%(dispute_task)s, 'disputes', %(contested)s, 'contest'))
@@ -302,9 +315,10 @@ def plant_payments(platform: Platform) -> None:
 
 
 def plant_report(platform: Platform) -> None:
-    """Write the file of the report that a sample asks for, in the form that it asks for."""
-    key = str(ROWS["report"]).replace(".csv", ".json")
-    platform.client("s3").put_object(Bucket=platform.bucket, Key=key, Body=b"{}")
+    """Write the files of the reports that samples ask for, in the forms that they ask for."""
+    for form in ("csv", "json"):
+        key = str(ROWS["report"]).replace("csv", form)
+        platform.client("s3").put_object(Bucket=platform.bucket, Key=key, Body=b"{}")
 
 
 def test_every_function_has_a_sample_and_every_sample_a_function() -> None:
@@ -348,13 +362,15 @@ DONE: dict[str, LiteralString] = {
     "events": "SELECT count(*) FROM event_watermark WHERE watermark > 0",
     "settlements": "SELECT charge_count FROM settlements"
     " WHERE id NOT IN (%(settlement)s, %(unreported)s)",
+    "reports": "SELECT line_count FROM reports WHERE id = %(wanted)s",
     "settlement_reports": "SELECT item_count FROM settlements WHERE id = %(unreported)s",
 }
 """What came of each consumer's sample; the sender of webhooks has no database to leave it in."""
 
 SAID = {
     "delivery_results": "delivered", "events": 1, "settlements": 2, "scheduled_payouts": 1,
-    "clock": 1, "test_banking": 1, "settlement_reports": 1, "payouts": "requires_approval",
+    "clock": 1, "test_banking": 1, "settlement_reports": 1, "reports": 0,
+    "payouts": "requires_approval",
 }  # fmt: skip
 """A late copy of a task about a payout does nothing."""
 

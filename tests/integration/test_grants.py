@@ -101,6 +101,11 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *updating("status", "version", "pending_reason", "fee_returned"),
             *updating("ledger_transaction", "failure_code", "reference"),
         },
+        "reports": {
+            *inserting("merchant_id", "livemode", "id", "type", "currency", "month", "format"),
+            *inserting("time_zone", "begins_at", "ends_at", "created_at"),
+            *updating("status", "version", "ready_at", "key", "size", "sha256", "line_count"),
+        },
         "settled_through": {"INSERT", *updating("paid_through")},
         "settlements": updating(
             *("status", "version", "report_key", "report_size", "items_sha256", "item_count"),

@@ -58,7 +58,7 @@ def test_no_way_is_listed_twice_and_every_event_and_posting_belongs_to_one() -> 
     ways = [(each.kind, each.before, each.after) for each in TRANSITIONS]
     assert len(set(ways)) == len(ways)
     announced = {*get_args(events.MoneyEventType), *get_args(events.BankAccountEventType)}
-    announced |= {*get_args(events.ClockEventType)}
+    announced |= {*get_args(events.ClockEventType), *get_args(events.ReportEventType)}
     assert {each.event for each in TRANSITIONS} == announced
     of_objects = set(PostingKind) - {PostingKind.SUSPENSE_OPENED, PostingKind.SUSPENSE_RESOLVED}
     assert {each.posting for each in TRANSITIONS} == {None, *of_objects}

@@ -157,6 +157,12 @@ def fill(root: psycopg.Connection[Any], tenant: Tenant) -> None:
         " negative_since) VALUES (%(m)s, %(live)s, %(c)s, 'USD', 1, now(), now())",
         row,
     )
+    root.execute(
+        "INSERT INTO reports (merchant_id, livemode, id, type, currency, month, format, time_zone,"
+        " begins_at, ends_at, created_at) VALUES (%(m)s, %(live)s, %(c)s, 'statement', 'USD',"
+        " '2026-10-01', 'csv', 'UTC', '2026-10-01', '2026-11-01', now())",
+        row,
+    )
     root.execute("INSERT INTO payout_items VALUES (%(m)s, %(live)s, %(l)s, %(c)s, 1)", row)
     root.execute(
         "INSERT INTO merchant_changes VALUES (%(m)s, 2, now(), 'somebody', NULL, '{}', '{}')"
@@ -319,6 +325,9 @@ INSERTS = {
     " 'EUR', 'requires_approval')",
     "payout_items": "INSERT INTO payout_items VALUES (%(m)s, %(live)s, gen_random_uuid(), %(c)s,"
     " 1)",
+    "reports": "INSERT INTO reports (merchant_id, livemode, id, type, currency, month, format,"
+    " time_zone, begins_at, ends_at, created_at) VALUES (%(m)s, %(live)s, gen_random_uuid(),"
+    " 'statement', 'USD', '2026-10-01', 'csv', 'UTC', '2026-10-01', '2026-11-01', now())",
     "settled_through": "INSERT INTO settled_through VALUES (%(m)s, %(live)s, 'EUR', now())",
     "bank_accounts": "INSERT INTO bank_accounts (merchant_id, livemode, id, created_at, country,"
     " currency, account_holder_name, iban, last4, fingerprint, micro_deposits) VALUES (%(m)s,"

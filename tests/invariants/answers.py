@@ -15,6 +15,7 @@ _KEPT: dict[str, LiteralString] = {
     "dp": "SELECT amount, currency FROM disputes WHERE merchant_id = %s AND id = %s",
     "ba": "SELECT currency FROM bank_accounts WHERE merchant_id = %s AND id = %s",
     "po": "SELECT amount, currency FROM payouts WHERE merchant_id = %s AND id = %s",
+    "rpt": "SELECT currency FROM reports WHERE merchant_id = %s AND id = %s",
 }
 
 

@@ -44,6 +44,7 @@ _MACHINES: dict[str, LiteralString] = {
         closed closed report_ready | paid_out paid_out report_ready
         closed paid_out paid_out | paid_out closed payout_returned
     """,
+    "report": "- pending created | pending ready ready",
     "reserve": "- held held | held released released",
     "payout": """
         - requires_approval approval_requested | - pending created
@@ -135,6 +136,12 @@ def i7_each_change_has_one_event(connection: Connection) -> list[str]:
                            'size', report_size) END,
                        'ledger_transaction', 'ltx_' || replace(ledger_transaction::text, '-', '')
                    ) FROM settlements
+            UNION ALL
+            SELECT merchant_id, livemode, id, version, status, jsonb_build_object(
+                       'status', status, 'currency', currency, 'format', format,
+                       'file', CASE WHEN ready_at IS NOT NULL THEN jsonb_build_object(
+                           'sha256', sha256, 'size', size, 'line_count', line_count) END
+                   ) FROM reports
             UNION ALL
             SELECT merchant_id, livemode, id, version, status, jsonb_build_object(
                        'status', status, 'amount', amount, 'release_on', release_on,

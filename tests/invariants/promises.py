@@ -30,6 +30,9 @@ def i14_the_undecided_is_promised(connection: Connection) -> list[str]:
                 CASE WHEN reported_at IS NULL THEN '{report}' ELSE '{}' END::text[]
             FROM settlements
             UNION ALL
+            SELECT 'reports', id, status,
+                CASE status WHEN 'pending' THEN '{make}' ELSE '{}' END::text[] FROM reports
+            UNION ALL
             SELECT 'clock', id, status,
                 CASE status WHEN 'advancing' THEN '{advance}' ELSE '{}' END::text[]
             FROM test_clocks)

@@ -39,6 +39,7 @@ _TENANT_OF: dict[str, LiteralString] = {
     "payouts": _OF_ANOTHER,
     "recoveries": _OF_ANOTHER,
     "refunds": _OF_ANOTHER,
+    "reports": _OF_ANOTHER,
     "reserves": _OF_ANOTHER,
     "settled_through": _OF_ANOTHER,
     "settlements": _OF_ANOTHER,

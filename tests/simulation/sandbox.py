@@ -21,6 +21,7 @@ import pytest
 
 from functions.connectors import collect
 from functions.events import sweep
+from functions.reports import make
 from functions.settlements import itemise, run, settle
 from ivy import database, faults, ids, money, observe
 from ivy.connectors import challenges
@@ -205,6 +206,12 @@ class Sandbox:
                 assert died, self.failures
                 assert self.hand_over(settle.handler, *failed) == [], self.failures
             self.itemise()
+
+    def report(self) -> None:
+        """Make the reports that were asked for."""
+        bodies = self.pocket.take("reports")
+        if failed := self.hand_over(make.handler, *bodies):
+            assert self.hand_over(make.handler, *failed) == [], self.failures
 
     def itemise(self) -> None:
         """Write the reports that were promised, as the queue and the relay have it done."""

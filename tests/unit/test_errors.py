@@ -39,6 +39,7 @@ def test_statuses_are_those_of_the_contract() -> None:
         "operation_in_progress",
         "clock_advancing",
         "settlement_report_not_ready",
+        "report_not_ready",
         "rate_limited",
         "internal_error",
         "unavailable",

@@ -6,7 +6,7 @@ their id's digits: ``txn_019a…`` is ``ltx_019a…`` seen from the merchant's s
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -180,6 +180,25 @@ def of_settlement(tx: Transaction, settlement_id: UUID) -> list[BalanceTransacti
         _SELECT + _IN_SETTLEMENT + _CHANGED + " ORDER BY journal.id",
         **_CODES,
         settlement=settlement_id,
+    )
+    return [_seen(row) for row in rows]
+
+
+def between(
+    tx: Transaction, currency: str, begins_at: datetime, ends_at: datetime
+) -> list[BalanceTransaction]:
+    """Return every balance transaction of a currency and a time, oldest first."""
+    rows = tx.rows(
+        _Row,
+        _SELECT
+        + " AND recorded_at >= %(begins_at)s AND recorded_at < %(ends_at)s"
+        + " AND a1 / 10000 %% 1000 = %(currency)s"
+        + _CHANGED
+        + " ORDER BY recorded_at, journal.id",
+        **_CODES,
+        currency=_currency_number(currency),
+        begins_at=begins_at,
+        ends_at=ends_at,
     )
     return [_seen(row) for row in rows]
 

@@ -59,6 +59,19 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """What accounts came to when a journal begins, with transactions before it left out.
+
+    Attributes:
+        day: The journal's first.
+        legs: Account numbers and amounts, which balance.
+    """
+
+    day: date
+    legs: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Named:
     code: int
     name: str
@@ -74,6 +87,7 @@ def journal(
     names: Mapping[int, str],
     transactions: Iterable[Transaction],
     balances: Iterable[Balance],
+    opening: Opening | None = None,
 ) -> Iterator[str]:
     """Return the lines of a beancount file.
 
@@ -82,20 +96,28 @@ def journal(
         names: Of the accounts by their code.
         transactions: In the order of their days, all of one mode.
         balances: What accounts came to by the ends of days; asserted, not computed here.
+        opening: What there was before the first of them; nothing if left out.
     """
     rows = list(transactions)
     opened: dict[str, tuple[date, set[str]]] = {}
-    for row in rows:
-        for account, _ in row.legs():
-            name = account_name(names, account)
-            since, currencies = opened.setdefault(name, (row.value_on, set()))
-            opened[name] = min(since, row.value_on), currencies | {ledger.currency_of(account)}
+    before = [(opening.day, account) for account, _ in opening.legs] if opening else []
+    for day, account in (*before, *((row.value_on, a) for row in rows for a, _ in row.legs())):
+        since, currencies = opened.setdefault(account_name(names, account), (day, set()))
+        opened[account_name(names, account)] = (
+            min(since, day),
+            currencies | {ledger.currency_of(account)},
+        )
     yield f'option "title" "{title}"'
     for currency in sorted({code for _, codes in opened.values() for code in codes}):
         yield f'option "operating_currency" "{currency}"'
     yield ""
     for name, (since, currencies) in sorted(opened.items()):
         yield f"{since} open {name} {','.join(sorted(currencies))}"
+    if opening and opening.legs:
+        yield ""
+        yield f'{opening.day} * "opening balance"'
+        for account, minor in opening.legs:
+            yield f"  {account_name(names, account)}  {_amount(account, minor)}"
     for row in rows:
         yield ""
         yield from _transaction(names, row)

@@ -24,6 +24,8 @@ class Scope(StrEnum):
     DISPUTES_WRITE = "disputes:write"
     PAYOUTS_READ = "payouts:read"
     PAYOUTS_WRITE = "payouts:write"
+    REPORTS_READ = "reports:read"
+    REPORTS_WRITE = "reports:write"
     SETTLEMENTS_READ = "settlements:read"
     BALANCE_READ = "balance:read"
     LEDGER_READ = "ledger:read"

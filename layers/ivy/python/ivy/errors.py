@@ -297,6 +297,13 @@ class SettlementReportNotReady(Problem):
     retryable = True
 
 
+class ReportNotReady(Problem):
+    """The report is still being made. Ask again in a moment, or wait for ``report.ready``."""
+
+    code, status, title = "report_not_ready", 409, "The report is not ready yet"
+    retryable = True
+
+
 class ClockAdvancing(Problem):
     """The test clock is on its way. Wait until it is ``ready``, or for ``test_clock.ready``."""
 

@@ -87,16 +87,25 @@ EndpointEventType = Literal[
     "webhook_endpoint.disabled",
     "webhook_endpoint.recovered",
 ]
+ReportEventType = Literal["report.created", "report.ready"]
+"""Transitions of what merchants ask for about the rest."""
+
 MerchantEventType = Literal["merchant.updated"]
 """Changes of what has no states."""
 
 EventType = (
-    MoneyEventType | BankAccountEventType | ClockEventType | EndpointEventType | MerchantEventType
+    MoneyEventType
+    | BankAccountEventType
+    | ReportEventType
+    | ClockEventType
+    | EndpointEventType
+    | MerchantEventType
 )
 
 EVENT_TYPES: tuple[str, ...] = (
     *get_args(MoneyEventType),
     *get_args(BankAccountEventType),
+    *get_args(ReportEventType),
     *get_args(ClockEventType),
     *get_args(EndpointEventType),
     *get_args(MerchantEventType),

@@ -50,6 +50,9 @@ class Need(StrEnum):
     SETTLEMENT_REPORTS_QUEUE = "settlement_reports_queue"
     """Send to the queue that ``functions/settlements/itemise.py`` consumes."""
 
+    REPORTS_QUEUE = "reports_queue"
+    """Send to the queue that ``functions/reports/make.py`` consumes."""
+
     SCHEDULED_PAYOUTS_QUEUE = "scheduled_payouts_queue"
     """Send to the queue that ``functions/payouts/make.py`` consumes."""
 

@@ -21,7 +21,9 @@ from ivy.aws import client
 from ivy.database import Tenant, Transaction
 from ivy.settings import settings
 
-Queue = Literal["charges", "refunds", "disputes", "payouts", "clock", "settlement_reports"]
+Queue = Literal[
+    "charges", "refunds", "disputes", "payouts", "clock", "settlement_reports", "reports"
+]
 
 FIRST_RESEND = timedelta(seconds=30)
 """Work that is not done by then is sent again by the next run of the relay."""

@@ -110,6 +110,7 @@ _READ = frozenset(
         Scope.BANK_ACCOUNTS_READ,
         Scope.SETTLEMENTS_READ,
         Scope.PAYOUTS_READ,
+        Scope.REPORTS_READ,
         Scope.MERCHANT_READ,
     }
 )
@@ -136,6 +137,7 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
             Scope.DISPUTES_WRITE,
             Scope.BANK_ACCOUNTS_WRITE,
             Scope.PAYOUTS_WRITE,
+            Scope.REPORTS_WRITE,
             Scope.MERCHANT_WRITE,
         }
     ),

@@ -25,6 +25,10 @@ MEDIA_TYPES: dict[Form, str] = {
 }
 
 
+class UnbalancedError(RuntimeError):
+    """A report would not come to what the ledger says. It is not written."""
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A file about to be written, and what it is called in the bucket."""

@@ -42,6 +42,7 @@ class Settings(BaseModel):
     payouts_queue_url: str | None = None
     settlements_queue_url: str | None = None
     settlement_reports_queue_url: str | None = None
+    reports_queue_url: str | None = None
     scheduled_payouts_queue_url: str | None = None
     test_banking_queue_url: str | None = None
     clock_queue_url: str | None = None

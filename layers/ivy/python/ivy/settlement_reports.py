@@ -19,15 +19,11 @@ from ivy.database import Tenant, Transaction
 from ivy.ledger import Chart, account_number
 from ivy.models import Object, Time
 from ivy.outbox import Task
-from ivy.report_files import File, Form
+from ivy.report_files import File, Form, UnbalancedError
 from ivy.settlements import ReportFile, Settlement, SettlementTotals
 
 RETRY_SECONDS = 5
 """When to ask again for a report that is not ready."""
-
-
-class UnbalancedError(RuntimeError):
-    """A report would not come to what was settled. It is not written."""
 
 
 class SettlementItem(Object):

@@ -25,6 +25,7 @@ Kind = Literal[
     "settlement",
     "reserve",
     "payout",
+    "report",
     "bank_account",
     "test_clock",
     "balance",
@@ -127,6 +128,9 @@ def _of_payouts() -> Iterator[Transition]:
     yield Transition("bank_account", pending, failed, "bank_account.verification_failed")
     for before in (pending, "verified", failed):
         yield Transition("bank_account", before, "deleted", "bank_account.deleted")
+
+    yield Transition("report", BEGIN, "pending", "report.created")
+    yield Transition("report", "pending", "ready", "report.ready")
 
     for before in (BEGIN, "ready"):
         yield Transition("test_clock", before, "advancing", "test_clock.advancing")

@@ -22,7 +22,7 @@ from ivy.outbox import Queue, Task
 MAX_SHOWN = 200
 PREFIXES: dict[Queue, str] = {
     "charges": "ch", "refunds": "re", "disputes": "dp", "payouts": "po", "clock": "clk",
-    "settlement_reports": "stl",
+    "settlement_reports": "stl", "reports": "rpt",
 }  # fmt: skip
 
 
@@ -70,7 +70,7 @@ class Resolution(Input):
     )
 
     account: Annotated[str, Field(pattern="^[0-9]{1,18}-(live|test)$")]
-    subject: Annotated[str, Field(pattern="^(ch|re|dp|po|stl)_[0-9a-f]{32}$")]
+    subject: Annotated[str, Field(pattern="^(ch|re|dp|po|stl|rpt)_[0-9a-f]{32}$")]
     outcome: Literal["approved", "declined", "ask_again"]
     reference: ShortText | None = None
     cost_minor: Annotated[int, Field(ge=0)] = 0
@@ -175,7 +175,7 @@ def _conclude(tx: Transaction, task: Task, outcome: Outcome, by: str) -> bool:
     if task.queue == "refunds":
         attempt = refund_outcomes.begin(tx, task)
         return attempt is not None and bool(refund_outcomes.conclude(tx, task, attempt, answer))
-    if task.queue in ("payouts", "settlement_reports"):
+    if task.queue in ("payouts", "settlement_reports", "reports"):
         return False  # no acquirer is asked; an operator can only have it looked at
     attempt = dispute_outcomes.begin(tx, task)
     return attempt is not None and dispute_outcomes.conclude(tx, task, attempt, answer)

@@ -44,6 +44,8 @@ OBJECTS: LiteralString = """
         UNION ALL
         SELECT 'stl', 'settlement', merchant_id, livemode, id, version, status FROM settlements
         UNION ALL
+        SELECT 'rpt', 'report', merchant_id, livemode, id, version, status FROM reports
+        UNION ALL
         SELECT 'rsv', 'reserve', merchant_id, livemode, id, version, status FROM reserves
         UNION ALL
         SELECT 'po', 'payout', merchant_id, livemode, id, version, status FROM payouts

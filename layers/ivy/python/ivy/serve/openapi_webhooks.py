@@ -14,6 +14,7 @@ from ivy.merchants import MerchantSettings
 from ivy.payouts import Payout
 from ivy.recoveries import Recovery
 from ivy.refunds import Refund
+from ivy.reports import Report
 from ivy.reserves import Reserve
 from ivy.settlements import Settlement
 from ivy.webhooks import Endpoint
@@ -24,6 +25,7 @@ DATA = {
     "dispute": Dispute.__name__,
     "settlement": Settlement.__name__,
     "reserve": Reserve.__name__,
+    "report": Report.__name__,
     "payout": Payout.__name__,
     "bank_account": BankAccount.__name__,
     "test_clock": Clock.__name__,
