@@ -21,6 +21,8 @@ from tests.cloud import CONNECTOR
 
 Network = Literal["ok", "lose_request", "lose_answer"]
 
+REPORTS = "reports/"
+
 _real_client: Any = boto3.client
 
 
@@ -70,14 +72,14 @@ class PocketCloud:
             "dynamodb": _Tables(self.tables),
             "sqs": _Queues(self.queues),
             "lambda": _Functions(self),
-            "s3": _Documents(self.documents),
         }
 
     def client(self, service: str, **given: Any) -> Any:
         """Return a client: of this cloud, or for secrets, which are read once, the real one."""
         if service in self._clients:
             return self._clients[service]
-        return _real_client(service, **{**given, "endpoint_url": self._endpoint})
+        made = _real_client(service, **{**given, "endpoint_url": self._endpoint})
+        return _Documents(self.documents, made) if service == "s3" else made
 
     def take(self, queue: str) -> list[str]:
         """Take every message off the queue of one name, such as ``charges``."""
@@ -181,15 +183,24 @@ class _Queues(_Client):
 
 
 class _Documents(_Client):
-    """As much of S3 as reports use, in one bucket."""
+    """As much of S3 as reports use; what else is in the bucket is in the real one."""
 
-    def __init__(self, documents: dict[str, bytes]) -> None:
+    def __init__(self, documents: dict[str, bytes], real: Any) -> None:
         self._documents = documents
+        self._real = real
 
-    def put_object(self, **given: Any) -> None:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def put_object(self, **given: Any) -> Any:
+        if not given["Key"].startswith(REPORTS):
+            return self._real.put_object(**given)
         self._documents[given["Key"]] = given["Body"]
+        return {}
 
-    def get_object(self, **given: Any) -> dict[str, Any]:
+    def get_object(self, **given: Any) -> Any:
+        if not given["Key"].startswith(REPORTS):
+            return self._real.get_object(**given)
         content = self._documents[given["Key"]]
         return {"Body": io.BytesIO(content), "ContentLength": len(content)}
 
