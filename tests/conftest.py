@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import LiteralString
 
+import hypothesis
 import psycopg
 import pytest
 from xdist.remote import Producer
@@ -19,6 +20,10 @@ from ivy import migrations, observe
 from local.postgres import Postgres
 from tests.cloud import Cloud
 from tests.driving import Platform
+
+# No test depends on how fast the machine is; what is to be fast is measured in bench/.
+hypothesis.settings.register_profile("ivy", deadline=None)
+hypothesis.settings.load_profile("ivy")
 
 ROLES = ("ivy_app", "ivy_jobs", "ivy_settle", "ivy_read")
 PASSWORD = "only-for-tests"

@@ -176,6 +176,17 @@ def test_a_batch_that_comes_to_nothing_or_less_has_a_report(till: Till, tmp_path
     assert bean_check(fetched(till, less, "beancount").body.decode(), tmp_path).returncode == 0
 
 
+def test_a_charge_of_which_only_the_fee_is_left_is_an_item(till: Till, tmp_path: Path) -> None:
+    charge = till.authorized(amount=1_000)
+    till.work()
+    assert till.capture(charge, amount=31).status == 200
+    till.work()
+    (batch,) = till.close("2026-11-27 00:05")
+    (row,) = rows(fetched(till, batch))
+    assert (row["charge"], row["amount"], row["fee"], row["net"]) == (charge, "31", "31", "0")
+    assert bean_check(fetched(till, batch, "beancount").body.decode(), tmp_path).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("accept", "form"),
     [

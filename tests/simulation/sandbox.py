@@ -25,6 +25,7 @@ from functions.reports import make
 from functions.settlements import itemise, run, settle
 from ivy import database, faults, ids, money, observe
 from ivy.connectors import challenges
+from ivy.database import Tenant
 from ivy.outbox import Task
 from ivy.serve import front, http
 from ivy.serve.declaration import Consumer, Job, Route
@@ -215,7 +216,15 @@ class Sandbox:
 
     def itemise(self) -> None:
         """Write the reports that were promised, as the queue and the relay have it done."""
-        bodies = self.pocket.take("settlement_reports")
+        self.pocket.take("settlement_reports")  # and whose message was lost is found again
+        promised = self.connection.execute(
+            "SELECT id, queue, merchant_id, livemode, subject, correlation FROM outbox"
+            " WHERE queue = 'settlement_reports' ORDER BY id"
+        ).fetchall()
+        bodies = [
+            Task(task, queue, Tenant(merchant, livemode), subject, correlation).message()
+            for task, queue, merchant, livemode, subject, correlation in promised
+        ]
         if failed := self.hand_over(itemise.handler, *bodies):
             assert self.hand_over(itemise.handler, *failed) == [], self.failures
 

@@ -26,10 +26,13 @@ NOT_TRIGGERED = {
     "bank_account.verified",
     "bank_account.verification_failed",
     "bank_account.deleted",
-    "settlement.closed",
     "reserve.held",
     "reserve.released",
-    *(name for name in EVENT_TYPES if name.startswith(("payout.", "balance.", "recovery."))),
+    *(
+        name
+        for name in EVENT_TYPES
+        if name.startswith(("settlement.", "report.", "payout.", "balance.", "recovery."))
+    ),
     "merchant.updated",
     "test_clock.advancing",
     "test_clock.ready",

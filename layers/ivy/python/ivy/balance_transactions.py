@@ -259,7 +259,8 @@ _SELECT = """
     WHERE part = 0
 """
 
-_CHANGED = " AND effect.net <> 0"
+# A charge of which nothing is left after its fee moved no balance, and happened all the same.
+_CHANGED = " AND (effect.net <> 0 OR effect.processing <> 0)"
 
 _IN_PAYOUT = """
     AND (%(payout)s::uuid IS NULL OR journal.id IN (
@@ -270,7 +271,8 @@ _IN_PAYOUT = """
 # batch itself held back.
 _IN_SETTLEMENT = """
     AND (%(settlement)s::uuid IS NULL
-        OR 210 IN (mod(a1, 1000), mod(a2, 1000), mod(a3, 1000), mod(a4, 1000))
+        OR (posting_kinds.name = 'charge.captured'
+            OR 210 IN (mod(a1, 1000), mod(a2, 1000), mod(a3, 1000), mod(a4, 1000)))
         AND journal.source IN (
             WITH of_the_day AS (
                 SELECT charges.id FROM settlements JOIN charges

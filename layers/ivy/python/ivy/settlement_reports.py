@@ -202,10 +202,11 @@ def _journal(
     last = max(row.value_on for row in rows)
     totals = settlement.totals
     owed = {Chart.AVAILABLE: totals.available, Chart.RESERVE: totals.reserved}
+    touched = {account for row in rows for account in row.accounts}
     balances = [
-        beancount.Balance(account_number(chart, settlement.currency, tenant), last, -amount)
+        beancount.Balance(account, last, -amount)
         for chart, amount in ((Chart.PENDING, 0), *owed.items())
-        if amount or chart is Chart.PENDING
+        if (account := account_number(chart, settlement.currency, tenant)) in touched or amount
     ]
     title = f"Ivy, {_mode(settlement)} mode, {ids.Prefix('stl').write(settlement.id)}"
     return list(beancount.journal(title, beancount.chart(tx), rows, balances))
