@@ -15,7 +15,7 @@ class Need(StrEnum):
     """Connect as ``ivy_app``: one merchant's rows, chosen per transaction."""
 
     DATABASE_JOBS = "database_jobs"
-    """Connect as ``ivy_jobs``: scheduled work across merchants, no rights to alter the journal."""
+    """Connect as ``ivy_jobs``: scheduled work across merchants; posts lines of banks only."""
 
     DATABASE_SETTLE = "database_settle"
     """Connect as ``ivy_settle``: close the day of many merchants at once, and nothing else."""
