@@ -1,8 +1,9 @@
 """Operators: set a merchant's reserve and overdraft."""
 
-from ivy import merchants
+from ivy import merchant_terms
 from ivy.database import Transaction
-from ivy.merchants import MerchantSettings, Terms
+from ivy.merchant_terms import Terms
+from ivy.merchants import MerchantSettings
 from ivy.needs import Need
 from ivy.serve import command
 
@@ -14,4 +15,4 @@ def handler(tx: Transaction, terms: Terms) -> MerchantSettings:
     It holds for settlements and refunds from now on; what is in reserve already is released on its
     day.
     """
-    return merchants.set_terms(tx, terms)
+    return merchant_terms.set_terms(tx, terms)

@@ -3,7 +3,7 @@
 from ivy import merchants
 from ivy.callers import Caller, Scope
 from ivy.database import Transaction
-from ivy.errors import ConfirmationRequired, OwnerRequired
+from ivy.errors import ConfirmationRequired, LiveKeyRequired, OwnerRequired
 from ivy.merchants import MerchantChange, MerchantSettings
 from ivy.needs import Need
 from ivy.serve import endpoint
@@ -12,11 +12,13 @@ from ivy.serve import endpoint
 @endpoint(
     "PATCH /v1/merchant",
     scope=Scope.MERCHANT_WRITE,
-    errors=(ConfirmationRequired, OwnerRequired),
+    errors=(ConfirmationRequired, LiveKeyRequired, OwnerRequired),
     uses=(Need.DATABASE, Need.EVENTS_QUEUE),
 )
 def handler(tx: Transaction, caller: Caller, change: MerchantChange) -> MerchantSettings:
     """Change the merchant's settings, in both modes.
+
+    Once live charges are accepted, a key of test mode cannot: a live key, or a person, does.
 
     The time zone and the cut-off say on which day a capture counts: a later capture, for charges
     that are captured keep their `available_on`. A lower `payout_approval_limit` holds at once. A

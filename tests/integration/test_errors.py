@@ -325,6 +325,19 @@ def canceled_twice(world: World) -> Reply:
     return world.post(cancel_payout.handler, id=payout)
 
 
+def with_a_sandbox_key(world: World) -> Reply:
+    """Settings hold in both modes, and its merchant takes live money."""
+    with world.platform.store.superuser() as root:
+        root.execute("UPDATE merchants SET live_open = true")
+    try:
+        return world._send(
+            update_merchant.handler, {"payout_minimum": 1}, bearer=world.account.secret_key
+        )
+    finally:
+        with world.platform.store.superuser() as root:
+            root.execute("UPDATE merchants SET live_open = false")
+
+
 def limit_loosened(world: World, bearer: str, times: int = 1) -> Reply:
     key = world.account.secret_key
     world._send(update_merchant.handler, {"payout_approval_limit": 0}, bearer=key)
@@ -419,6 +432,7 @@ REACHED: dict[str, Callable[[World], Reply]] = {
     "bank_account_cooling_off": lambda world: paid_to(world, added(world, RIGHT)),
     "approver_not_a_person": lambda world: world.post(approve.handler, id="po_" + "0" * 32),
     "self_approval": lambda world: by_the_person(world, approve.handler, id=to_be_approved(world)),
+    "live_key_required": with_a_sandbox_key,
     "owner_required": lambda world: limit_loosened(world, world.account.secret_key),
     "confirmation_required": lambda world: limit_loosened(world, world.account.access_token, 2),
     "payout_not_approvable": approved_twice,

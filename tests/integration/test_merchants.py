@@ -17,6 +17,7 @@ from functions.merchants import configure, get, update
 from ivy import ids
 from ivy.database import Database, Tenant
 from tests import invariants
+from tests.bank_accounts import live_key
 from tests.driving import LambdaContext
 
 if TYPE_CHECKING:
@@ -211,6 +212,21 @@ def test_a_key_without_the_scope_is_refused(deployed: Platform, account: Account
     ).json()["secret"]
     assert deployed.request(get.handler, bearer=made).status == 200
     assert change(deployed, made, payout_minimum=5).code == "scope_missing"
+
+
+def test_a_key_of_test_mode_decides_nothing_about_live_money(
+    deployed: Platform, account: Account, shared_store: Store
+) -> None:
+    assert change(deployed, account.secret_key, payout_minimum=5).status == 200
+    live = live_key(deployed, account)
+    with shared_store.superuser() as root:
+        root.execute("UPDATE merchants SET live_open = true WHERE id = %s", (account.merchant_id,))
+    before = settings(deployed, account)
+    refused = change(deployed, account.secret_key, payout_schedule="daily")
+    assert (refused.status, refused.code) == (403, "live_key_required")
+    assert settings(deployed, account) == before
+    assert change(deployed, live.secret_key, payout_schedule="daily").status == 200
+    assert change(deployed, account.access_token, payout_schedule="weekly").status == 200
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,12 @@ class SelfApproval(Problem):
     code, status, title = "self_approval", 403, "Somebody else must approve"
 
 
+class LiveKeyRequired(Problem):
+    """What is to be changed holds in live mode too: a key of test mode cannot."""
+
+    code, status, title = "live_key_required", 403, "A key of live mode is required"
+
+
 class OwnerRequired(Problem):
     """Only an owner who is logged in proposes that fewer payouts need approval."""
 

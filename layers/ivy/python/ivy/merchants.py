@@ -1,4 +1,4 @@
-"""Merchants' settings: what a merchant decides about its days and payouts, and what we decide.
+"""Merchants' settings: what a merchant decides about its days and payouts.
 
 They are those of both modes, and a change is announced in both. Nothing here reaches back: a
 charge keeps the day that it got when it was captured, and a payout that waits for approval goes on
@@ -20,7 +20,7 @@ from ivy.access import Merchant
 from ivy.callers import Caller
 from ivy.database import Tenant, Transaction
 from ivy.errors import FieldError
-from ivy.models import Input, Object, ShortText, Time, example
+from ivy.models import Input, Object, Time, example
 
 CONFIRM_ALONE = timedelta(hours=24)
 """How long an owner waits who has nobody to confirm a looser limit; the table says so too."""
@@ -158,25 +158,6 @@ class MerchantSettings(Merchant):
     version: Annotated[int, Field(description="Counts the changes of these settings.")]
 
 
-class Terms(Input):
-    """What an operator sets for a merchant."""
-
-    model_config = example(
-        merchant="mer_019ab2c4d0007a01b2c3d4e5f6071829",
-        reserve_basis_points=1000,
-        by="operator@example.com",
-        reason="many disputes in October",
-    )
-
-    merchant: ids.MerchantId
-    reserve_basis_points: Annotated[int | None, Field(strict=True, ge=0, le=10_000)] = None
-    reserve_days: Annotated[int | None, Field(strict=True, ge=1, le=540)] = None
-    recovery_days: Annotated[int | None, Field(strict=True, ge=0, le=60)] = None
-    overdraft: Annotated[Cents | None, Field(ge=0)] = None
-    by: ShortText
-    reason: ShortText
-
-
 class _Limit(Object):
     """The limit above which payouts need approval, and what is proposed instead."""
 
@@ -202,7 +183,7 @@ class _Limit(Object):
 
 def get(tx: Transaction, caller: Caller) -> MerchantSettings:
     """Return the caller's merchant."""
-    return _settings(tx, caller.tenant.merchant_id, livemode=caller.tenant.livemode)
+    return settings_of(tx, caller.tenant.merchant_id, livemode=caller.tenant.livemode)
 
 
 def edit(tx: Transaction, caller: Caller, wanted: MerchantChange) -> MerchantSettings:
@@ -210,6 +191,7 @@ def edit(tx: Transaction, caller: Caller, wanted: MerchantChange) -> MerchantSet
 
     Raises:
         CredentialInvalid: The caller has lost its right to act.
+        LiveKeyRequired: A key of test mode would change how live money is paid out.
         RequestInvalid: The time zone is none.
         OwnerRequired: Only an owner proposes a looser limit.
         ConfirmationRequired: It is proposed, and the same person cannot confirm it.
@@ -217,6 +199,8 @@ def edit(tx: Transaction, caller: Caller, wanted: MerchantChange) -> MerchantSet
     api_keys.check_standing(tx, caller)
     tx.run("SELECT FROM merchants WHERE id = current_merchant() FOR NO KEY UPDATE")
     before = get(tx, caller)
+    if before.live_open and caller.user is None and not caller.tenant.livemode:
+        raise errors.LiveKeyRequired
     named = {name: getattr(wanted, name) for name in wanted.model_fields_set}
     if "time_zone" in named and not tx.value(_KNOWN_ZONE, name=wanted.time_zone):
         detail = "is not a time zone in the IANA database"
@@ -229,10 +213,10 @@ def edit(tx: Transaction, caller: Caller, wanted: MerchantChange) -> MerchantSet
     if after == before:
         return before
     after = after.model_copy(update={"version": before.version + 1})
-    tx.run(_UPDATE, **_named(after, _OWN), **limit.model_dump(), version=after.version)
+    tx.run(_UPDATE, **chosen(after, _OWN), **limit.model_dump(), version=after.version)
     by = ids.Prefix("usr").write(caller.user) if caller.user else None
     by = by or (ids.Prefix("key").write(caller.credential) if caller.credential else "nobody")
-    _record(tx, caller.tenant.merchant_id, before, after, by=by, reason=None)
+    record(tx, caller.tenant.merchant_id, before, after, by=by, reason=None)
     tx.choose(caller.tenant)
     return after
 
@@ -261,38 +245,12 @@ def _limited(tx: Transaction, caller: Caller, held: _Limit, wanted: int | None) 
     return held.model_copy(update=decided)
 
 
-def set_terms(tx: Transaction, terms: Terms) -> MerchantSettings:
-    """Set what operators set; runs as ``ivy_jobs``, which may set nothing else of a merchant.
-
-    Raises:
-        ResourceMissing: There is no such merchant.
-        RequestInvalid: Nothing is to be set.
-    """
-    named = terms.model_dump(include=set(_OPERATORS))
-    named = {name: each for name, each in named.items() if each is not None}
-    if not named:
-        detail = f"name one or more of {', '.join(_OPERATORS)}"
-        raise errors.RequestInvalid(fields=(FieldError("", "missing", detail),))
-    merchant_id = tx.value(
-        "SELECT id FROM merchants WHERE public_id = %(id)s FOR NO KEY UPDATE", id=terms.merchant
-    )
-    if merchant_id is None:
-        raise errors.ResourceMissing(f"No merchant {ids.Prefix('mer').write(terms.merchant)}.")
-    before = _settings(tx, merchant_id, livemode=False)
-    if all(getattr(before, name) == each for name, each in named.items()):
-        return before
-    after = before.model_copy(update={**named, "version": before.version + 1})
-    tx.run(_SET_TERMS, id=merchant_id, version=after.version, **_named(after, _OPERATORS))
-    by = f"operator:{terms.by}"
-    _record(tx, merchant_id, before, after, by=by, reason=terms.reason)
-    return after
-
-
-def _named(settings: MerchantSettings, names: tuple[str, ...]) -> dict[str, Any]:
+def chosen(settings: MerchantSettings, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return some of a merchant's settings by their names."""
     return {name: getattr(settings, name) for name in names}
 
 
-def _record(
+def record(
     tx: Transaction,
     merchant_id: int,
     before: MerchantSettings,
@@ -330,7 +288,12 @@ def _record(
         )
 
 
-def _settings(tx: Transaction, merchant_id: int, *, livemode: bool) -> MerchantSettings:
+def settings_of(tx: Transaction, merchant_id: int, *, livemode: bool) -> MerchantSettings:
+    """Return a merchant's settings as they are shown in a mode.
+
+    Raises:
+        ResourceMissing: There is no such merchant, or not for this role.
+    """
     found = tx.row(MerchantSettings, _SELECT, id=merchant_id, livemode=livemode)
     if found is None:
         raise errors.ResourceMissing("No such merchant.")
@@ -338,8 +301,8 @@ def _settings(tx: Transaction, merchant_id: int, *, livemode: bool) -> MerchantS
 
 
 _OWN = ("time_zone", "settlement_cutoff", "payout_schedule", "payout_minimum")
-_OPERATORS = ("reserve_basis_points", "reserve_days", "recovery_days", "overdraft")
-_RECORDED = {*_OWN, *_OPERATORS, "version", "payout_approval_limit", "payout_approval_proposal"}
+OPERATORS = ("reserve_basis_points", "reserve_days", "recovery_days", "overdraft")
+_RECORDED = {*_OWN, *OPERATORS, "version", "payout_approval_limit", "payout_approval_proposal"}
 
 _SELECT: LiteralString = """
     SELECT public_id AS id, %(livemode)s AS livemode, created_at, name, country, default_currency,
@@ -386,14 +349,6 @@ _UPDATE = """
         payout_approval_proposed_by = %(proposed_by)s,
         payout_approval_proposed_at = %(proposed_at)s, settings_version = %(version)s
     WHERE id = current_merchant()
-"""
-
-_SET_TERMS = """
-    UPDATE merchants
-    SET reserve_basis_points = %(reserve_basis_points)s, reserve_days = %(reserve_days)s,
-        recovery_days = %(recovery_days)s, overdraft_cents = %(overdraft)s,
-        settings_version = %(version)s
-    WHERE id = %(id)s
 """
 
 _RECORD = """
