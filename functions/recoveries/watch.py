@@ -12,8 +12,8 @@ from ivy.serve import job
 def handler(database: Database) -> dict[str, Any]:
     """Look at each balance in a transaction of its own, and say how old the oldest debt is."""
     at = ids.now()
-    seen = balance_watch.look(database, at)
     with database.transaction() as tx:
         oldest_days = write_offs.oldest_days(tx, at)
     observe.count("NegativeBalanceDays", oldest_days)
+    seen = balance_watch.look(database, at)
     return {"crossed": seen.crossed, "opened": seen.opened, "oldest_days": oldest_days}

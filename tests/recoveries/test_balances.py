@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from functions.ledger import roll_up
 from ivy import balance_watch, ids
-from ivy.database import Database, Tenant
+from ivy.database import Database, Tenant, Transaction
 from tests.recoveries.debtor import DISPUTED, NET, Debtor
 from tests.simulation.sandbox import Sandbox
 
@@ -75,6 +76,31 @@ def test_currencies_and_merchants_are_told_apart(here: Sandbox, debtor: Debtor) 
     assert (told["data"]["currency"], told["data"]["status"]) == ("EUR", "negative")
     assert other.told("balance") == []
     assert other.debts() == []
+
+
+def test_one_that_cannot_be_looked_at_does_not_stop_the_others(
+    here: Sandbox, debtor: Debtor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Debtor(here, 1)
+    debtor.owe()
+    other.owe()
+    exactly = balance_watch._exactly
+
+    def fails(tx: Transaction, tenant: Tenant, currency: str) -> tuple[Any, int]:
+        if tenant.merchant_id == debtor.account.merchant_id:
+            raise psycopg.errors.LockNotAvailable
+        return exactly(tx, tenant, currency)
+
+    here.run(roll_up.handler)
+    database = Database(here.platform.store.url("ivy_jobs"))
+    monkeypatch.setattr(balance_watch, "_exactly", fails)
+    with pytest.raises(balance_watch.NotLookedAtError):
+        balance_watch.look(database, here.clock.at)
+    monkeypatch.setattr(balance_watch, "_exactly", exactly)
+    database.close()
+    assert [each["type"] for each in other.told("balance")] == ["balance.negative"]
+    assert debtor.told("balance") == []
+    assert debtor.watch()["crossed"] == 1
 
 
 def test_a_stored_balance_that_lags_tells_nothing_untrue(debtor: Debtor) -> None:

@@ -10,17 +10,23 @@ within the minute may not be. Runs as ``ivy_jobs``, and posts nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from ivy import balance_states, calendars, faults, ids, ledger, recoveries, states
+from ivy import balance_states, calendars, faults, ids, ledger, observe, recoveries, states
 from ivy.balance_states import BalanceState
 from ivy.database import Database, Tenant, Transaction
 from ivy.ledger import Chart, account_number
+from ivy.operations import account_name
 from ivy.recoveries import Recovery
 
 MAX_LOOKS = 500
 """Balances that one run looks at of each kind; more wait for the next."""
+
+
+class NotLookedAtError(RuntimeError):
+    """What a run wanted of some balances failed; the log says why of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +70,43 @@ class _Ageing:
 
 
 def look(database: Database, at: datetime) -> Seen:
-    """Announce what has crossed zero, and open recoveries that are due. ``at`` is the real time."""
+    """Announce what has crossed zero, and open recoveries that are due. ``at`` is the real time.
+
+    Raises:
+        NotLookedAtError: After everything else is done, when it failed for some balance.
+    """
     with database.transaction() as tx:
         candidates = tx.rows(_Balance, _CANDIDATES, limit=MAX_LOOKS)
-    crossed = 0
-    for each in candidates:
-        with database.transaction() as tx:
-            crossed += cross(tx, each.tenant, each.currency)
+    crossed, unseen = _each(database, candidates, _cross)
     with database.transaction() as tx:
         ageing = tx.rows(_Ageing, _AGEING, at=at, limit=MAX_LOOKS)
-    opened = 0
-    for old in ageing:
-        if old.is_due:
-            with database.transaction() as tx:
-                opened += _open(tx, old.balance)
+    opened, unopened = _each(database, [old.balance for old in ageing if old.is_due], _open)
+    if unseen or unopened:
+        raise NotLookedAtError(f"{unseen + unopened} balances could not be looked at")
     return Seen(crossed, opened)
+
+
+def _each(
+    database: Database, balances: list[_Balance], work: Callable[[Transaction, _Balance], bool]
+) -> tuple[int, int]:
+    """Do the same with each balance, and return with how many it had an effect, and failed."""
+    done = failed = 0
+    for balance in balances:
+        try:
+            with database.transaction() as tx:
+                done += work(tx, balance)
+        except Exception:  # noqa: BLE001 - logged, and raised when the others have had their turn
+            failed += 1
+            observe.failure(
+                "balance.not_looked_at",
+                account=account_name(balance.tenant),
+                currency=balance.currency,
+            )
+    return done, failed
+
+
+def _cross(tx: Transaction, balance: _Balance) -> bool:
+    return cross(tx, balance.tenant, balance.currency)
 
 
 def cross(tx: Transaction, tenant: Tenant, currency: str) -> bool:
