@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from local import tables
+
 COLUMNS = ("account", "currency", "available", "days", "since", "recovery", "tried")
 
 
@@ -11,7 +13,7 @@ def table(found: list[dict[str, Any]]) -> str:
     """Return balances below zero as lines of a table; one sentence when there is none."""
     if not found:
         return "No balance is below zero."
-    rows = [COLUMNS] + [
+    rows = [
         (
             each["account"],
             each["currency"],
@@ -23,11 +25,7 @@ def table(found: list[dict[str, Any]]) -> str:
         )
         for each in found
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    return tables.lines(COLUMNS, rows)
 
 
 def tried(debt: dict[str, Any]) -> str:

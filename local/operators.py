@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from local import tables
 from local.aws import Aws
 from local.errors import LocalError
 from local.home import PREFIX
@@ -46,7 +47,7 @@ def stuck_table(found: list[dict[str, Any]]) -> str:
     """Return stuck work as lines of a table; one sentence when there is none."""
     if not found:
         return "Nothing is stuck."
-    rows = [COLUMNS] + [
+    rows = [
         (
             each["account"],
             each["subject"],
@@ -58,8 +59,4 @@ def stuck_table(found: list[dict[str, Any]]) -> str:
         )
         for each in found
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    return tables.lines(COLUMNS, rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from local import tables
 from local.explaining import explained
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def items_table(found: list[dict[str, Any]]) -> str:
     """Return open items as lines of a table; one sentence when there is none."""
     if not found:
         return "Nothing is in suspense."
-    rows = [COLUMNS] + [
+    rows = [
         (
             each["id"],
             "live" if each["livemode"] else "test",
@@ -82,11 +83,7 @@ def items_table(found: list[dict[str, Any]]) -> str:
         )
         for each in found
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    return tables.lines(COLUMNS, rows)
 
 
 def report_text(found: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ivy import bank_exchange, bank_receipts, observe
+from ivy import bank_exchange, bank_lines, observe
 from ivy.database import Database
 from ivy.needs import Need
 from ivy.serve import job
@@ -13,5 +13,5 @@ def handler(database: Database) -> dict[str, Any]:
     """Record each file in a transaction of its own, then move it to the archive."""
     taken = bank_exchange.receive(database)
     with database.transaction() as tx:
-        observe.count("BankLineUnmatchedDays", bank_receipts.oldest_unmatched_days(tx))
+        observe.count("BankLineUnmatchedDays", bank_lines.oldest_open_days(tx))
     return taken._asdict()

@@ -91,6 +91,18 @@ def test_no_body_is_an_empty_one(deployed: Platform, ada: Account) -> None:
         assert {each["pointer"] for each in answer.json()["errors"]} == wanted
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_the_type_of_an_empty_body_does_not_matter(
+    deployed: Platform, ada: Account, several: bool
+) -> None:
+    """``curl --data ''`` says that nothing is a form."""
+    form = "application/x-www-form-urlencoded"
+    given = {"multiValueHeaders": {"Content-Type": [form]}} if several else {}
+    answer = send(deployed, ada, create.handler, "", headers={"Content-Type": form}, **given)
+    assert (answer.status, answer.code) == (422, "request_invalid")
+    assert "/amount" in {each["pointer"] for each in answer.json()["errors"]}
+
+
 @pytest.mark.parametrize("body", MALFORMED, ids=lambda body: repr(body[:24]))
 def test_what_is_not_one_json_value_is_refused(deployed: Platform, ada: Account, body: str) -> None:
     answer = send(deployed, ada, create.handler, body)

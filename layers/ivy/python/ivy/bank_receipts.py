@@ -140,11 +140,6 @@ def answered(tx: Transaction) -> list[Task]:
     return outbox.owe_each(tx, "payouts", "answer", _OPEN, ids.now())
 
 
-def oldest_unmatched_days(tx: Transaction) -> float:
-    """Return for how long a line of a statement has been unexplained; 0 when none is."""
-    return bank_lines.oldest_open_days(tx)
-
-
 def _effects(tx: Transaction, file: Received, reading: Reading) -> _Effects:
     """Return what a file comes to.
 
