@@ -1,6 +1,6 @@
 """POST /v1/charges."""
 
-from ivy import charge_outcomes, charges
+from ivy import charge_postings, charges
 from ivy.callers import Caller, Scope
 from ivy.charges import Charge, NewCharge
 from ivy.database import Transaction
@@ -36,5 +36,5 @@ def handler(tx: Transaction, caller: Caller, new: NewCharge) -> Charge | DryRun:
     three business days, `tok_ach_r01` one that is returned afterwards.
     """
     if new.dry_run:
-        return charge_outcomes.preview(tx, caller, new)
+        return charge_postings.preview(tx, caller, new)
     return charges.accept(tx, caller, new)

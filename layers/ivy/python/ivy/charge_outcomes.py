@@ -12,19 +12,15 @@ from typing import Any
 
 from ivy import (
     availability,
+    charge_postings,
     charges,
     faults,
     ids,
-    ledger,
-    ledger_transactions,
-    money,
     operations,
     outbox,
-    pricing,
     states,
 )
-from ivy.callers import Caller
-from ivy.charges import Charge, NewCharge, NextAction
+from ivy.charges import Charge, NextAction
 from ivy.connectors import (
     Approved,
     Declined,
@@ -32,11 +28,9 @@ from ivy.connectors import (
     Order,
     Pending,
     RequiresAction,
-    tokens,
 )
 from ivy.database import Tenant, Transaction
-from ivy.ledger import ACQUIRER_RECEIVABLE, Chart, Posting, PostingKind, credit, debit
-from ivy.ledger_transactions import DryRun
+from ivy.ledger import Chart, Posting
 from ivy.operations import Answer, Attempt
 
 ACTION_CHECK = timedelta(minutes=1)
@@ -170,7 +164,7 @@ def _authorized(
         capture_before=approved.expires_at or at + timedelta(days=7),
         next_action=None,
     )
-    posting = _posting(changed, PostingKind.CHARGE_AUTHORIZED, at, memo=_memo(charge.amount))
+    posting = charge_postings.authorized(changed, at)
     return _save(tx, tenant, charge, changed, at=at, posting=posting, reference=approved.reference)
 
 
@@ -185,8 +179,7 @@ def _captured(
 ) -> Charge:
     """Post what was captured, our fee and the acquirer's cost, and release what was not."""
     amount_minor = attempt.order.amount_minor
-    plan = pricing.plan(tx, *_plan_version(charge))
-    fee = plan.fee_minor(charge.method, amount_minor, money.currencies()[charge.currency])
+    fee = charge_postings.fee_minor(tx, charge, amount_minor)
     changed = _changed(
         charge,
         status="succeeded",
@@ -196,7 +189,7 @@ def _captured(
         next_action=None,
         capture_before=None,
     )
-    posting = capture_posting(
+    posting = charge_postings.captured(
         changed, attempt.connector, fee, approved.cost_minor, at, held=charge.status == "authorized"
     )
     saved = _save(
@@ -213,54 +206,6 @@ def _captured(
     return saved
 
 
-def capture_posting(
-    charge: Charge, connector: str, fee_minor: int, cost_minor: int, at: datetime, *, held: bool
-) -> Posting:
-    """Return the posting of a captured charge; ``held`` releases what was authorised."""
-    receivable = ACQUIRER_RECEIVABLE[connector]
-    return _posting(
-        charge,
-        PostingKind.CHARGE_CAPTURED,
-        at,
-        debit(receivable, charge.amount_captured),
-        credit(Chart.PENDING, charge.amount_captured),
-        debit(Chart.PENDING, fee_minor),
-        credit(Chart.INCOME_PROCESSING, fee_minor),
-        debit(Chart.EXPENSE_PROCESSOR, cost_minor),
-        credit(receivable, cost_minor),
-        memo=_memo(-charge.amount) if held else (),
-    )
-
-
-def preview(tx: Transaction, caller: Caller, new: NewCharge) -> DryRun:
-    """Return what a charge would post when captured in full; nothing is written.
-
-    The acquirer's cost is not in it: only the acquirer knows it.
-
-    Raises:
-        LiveModeLocked, RequestInvalid: As ``charges.accept`` would.
-    """
-    charge = charges.propose(tx, caller, new)
-    currency = money.currencies()[charge.currency]
-    at = charge.created_at
-    fee = pricing.plan(tx, *_plan_version(charge)).fee_minor(charge.method, charge.amount, currency)
-    captured = charge.model_copy(update={"amount_captured": charge.amount, "fee": fee})
-    connector = tokens.connector_of(charge.payment_method)
-    assert connector is not None  # noqa: S101 - proposed, so known
-    posting = capture_posting(captured, connector, fee, 0, at, held=False)
-    return DryRun(
-        livemode=charge.livemode,
-        kind="charge.captured",
-        amount=charge.amount,
-        currency=charge.currency,
-        exponent=charge.exponent,
-        fee=fee,
-        net=captured.net,
-        available_on=availability.expected_on(tx, charge.currency, at),
-        entries=ledger_transactions.preview(tx, caller.tenant, posting),
-    )
-
-
 def _released(
     tx: Transaction, tenant: Tenant, charge: Charge, at: datetime, status: str, **why: Any
 ) -> Charge:
@@ -268,8 +213,7 @@ def _released(
     changed = _changed(charge, status=status, next_action=None, capture_before=None, **why)
     posting = None
     if charge.status == "authorized":
-        memo = _memo(-charge.amount)
-        posting = _posting(changed, PostingKind.CHARGE_RELEASED, at, memo=memo)
+        posting = charge_postings.released(changed, at)
     return _save(tx, tenant, charge, changed, at=at, posting=posting)
 
 
@@ -337,17 +281,9 @@ def returned(tx: Transaction, tenant: Tenant, charge: Charge, code: str, at: dat
     availability.hold(tx, tenant, charge.currency)
     inside = tx.row(_Inside, _INSIDE, id=charge.id)
     assert inside is not None  # noqa: S101 - the caller holds the row
-    plan = pricing.plan(tx, *_plan_version(charge))
-    fee = plan.return_fee_minor(money.currencies()[charge.currency])
+    fee = charge_postings.return_fee_minor(tx, charge)
     changed = _changed(charge, status="failed", failure_code="bank_debit_returned")
-    posting = _posting(
-        changed,
-        PostingKind.CHARGE_RETURNED,
-        at,
-        debit(inside.purse, charge.amount_captured + fee),
-        credit(ACQUIRER_RECEIVABLE[inside.connector], charge.amount_captured),
-        credit(Chart.INCOME_PROCESSING, fee),
-    )
+    posting = charge_postings.returned(changed, inside.connector, inside.purse, fee, at)
     return _save(
         tx,
         tenant,
@@ -369,40 +305,8 @@ class _Inside:
         return Chart.AVAILABLE if self.settled else Chart.PENDING
 
 
-def _plan_version(charge: Charge) -> tuple[str, int]:
-    code, _, version = charge.fee_plan.partition("/")
-    return code, int(version)
-
-
 def _changed(charge: Charge, **fields: Any) -> Charge:
     return charge.model_copy(update={**fields, "version": charge.version + 1})
-
-
-def _memo(amount_minor: int) -> tuple[ledger.Leg, ledger.Leg]:
-    """Return the memo legs that hold an amount, or release it when it is negative."""
-    return (
-        debit(Chart.AUTHORIZED, amount_minor),
-        credit(Chart.AUTHORIZED_CONTRA, amount_minor),
-    )
-
-
-def _posting(
-    charge: Charge,
-    kind: PostingKind,
-    at: datetime,
-    *legs: ledger.Leg,
-    memo: tuple[ledger.Leg, ...] = (),
-) -> Posting:
-    return Posting(
-        id=ids.new(at),
-        kind=kind,
-        source=charge.id,
-        currency=charge.currency,
-        legs=legs,
-        memo=memo,
-        value_on=at.date(),
-        recorded_at=at,
-    )
 
 
 def _save(
