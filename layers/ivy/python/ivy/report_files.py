@@ -11,9 +11,11 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
+from uuid import UUID
 
 from pydantic import BaseModel
 
+from ivy import ids
 from ivy.models import Accept
 
 Form = Literal["csv", "json", "beancount"]
@@ -40,6 +42,12 @@ class File:
     def sha256(self) -> str:
         """What whoever has the file can compute too."""
         return hashlib.sha256(self.content).hexdigest()
+
+
+def key(merchant: UUID, name: str, *, livemode: bool) -> str:
+    """Return what a merchant's report is called in the bucket, but for the suffix of its form."""
+    mode = "live" if livemode else "test"
+    return f"reports/{mode}/{ids.Prefix('mer').write(merchant)}/{name}"
 
 
 def preferred(accept: Accept) -> Form:

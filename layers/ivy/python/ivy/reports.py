@@ -217,14 +217,12 @@ def make(tx: Transaction, task: Task) -> Made | None:
     report = get(tx, task.subject)
     if not outbox.is_owed(tx, task):
         return None
-    merchant = ids.Prefix("mer").write(
-        tx.value("SELECT public_id FROM merchants WHERE id = current_merchant()")
-    )
     period = statements.Period(report.currency, report.begins_at, report.ends_at, report.time_zone)
     content, line_count = statements.written(tx, task.tenant, report.month, period, report.format)
-    mode, name = "live" if report.livemode else "test", ids.Prefix("rpt").write(report.id)
-    key = f"reports/{mode}/{merchant}/{name}.{report.format}"
-    return Made(report_files.File(key, content), line_count)
+    merchant = tx.value("SELECT public_id FROM merchants WHERE id = current_merchant()")
+    name = ids.Prefix("rpt").write(report.id)
+    key = report_files.key(merchant, name, livemode=report.livemode)
+    return Made(report_files.File(f"{key}.{report.format}", content), line_count)
 
 
 def ready(tx: Transaction, task: Task, made: Made) -> Report | None:

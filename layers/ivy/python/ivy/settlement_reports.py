@@ -79,7 +79,9 @@ def write(tx: Transaction, task: Task) -> Written | None:
         return None
     items = _items(tx, settlement)
     _check(settlement, items)
-    key = _key(tx, settlement)
+    merchant = tx.value("SELECT public_id FROM merchants WHERE id = current_merchant()")
+    name = ids.Prefix("stl").write(settlement.id)
+    key = files.key(merchant, name, livemode=settlement.livemode)
     listing = File(f"{key}.csv", files.table(SettlementItem, items))
     written = SettlementReport(
         settlement=settlement.id,
@@ -208,20 +210,9 @@ def _journal(
         for chart, amount in ((Chart.PENDING, 0), *owed.items())
         if (account := account_number(chart, settlement.currency, tenant)) in touched or amount
     ]
-    title = f"Ivy, {_mode(settlement)} mode, {ids.Prefix('stl').write(settlement.id)}"
+    mode = "live" if settlement.livemode else "test"
+    title = f"Ivy, {mode} mode, {ids.Prefix('stl').write(settlement.id)}"
     return list(beancount.journal(title, beancount.chart(tx), rows, balances))
-
-
-def _key(tx: Transaction, settlement: Settlement) -> str:
-    merchant = ids.Prefix("mer").write(
-        tx.value("SELECT public_id FROM merchants WHERE id = current_merchant()")
-    )
-    name = ids.Prefix("stl").write(settlement.id)
-    return f"reports/{_mode(settlement)}/{merchant}/{name}"
-
-
-def _mode(settlement: Settlement) -> str:
-    return "live" if settlement.livemode else "test"
 
 
 _REFUNDED = """
