@@ -261,3 +261,25 @@ def test_a_payout_in_a_file_stays_in_it(exchange: Exchange) -> None:
     with pytest.raises(Exception, match="permission denied"), database.transaction(tenant) as tx:
         tx.value("SELECT total FROM bank_files")
     database.close()
+
+
+def test_a_payout_goes_into_no_file_of_another_merchant(exchange: Exchange) -> None:
+    """The program does not do it; the database does not let it."""
+    exchange.earn()
+    account = exchange.linked()
+    exchange.pay(account)
+    exchange.submit()
+    exchange.pay(account)
+    connection = exchange.here.connection
+    (file,) = exchange.rows(
+        "INSERT INTO bank_files (id, merchant_id, livemode, total, created_at, execute_on,"
+        " transfer_count, rail, currency, key, sha256) SELECT uuidv7(), merchant_id, livemode,"
+        " total, created_at, execute_on, transfer_count, rail, currency, key || '2', sha256"
+        " FROM bank_files RETURNING id"
+    )
+    put = b"UPDATE payouts SET bank_file = %s WHERE bank_file IS NULL"
+    connection.execute(b"UPDATE bank_files SET merchant_id = merchant_id + 1 WHERE id = %s", file)
+    with pytest.raises(Exception, match="is not for the file"):
+        connection.execute(put, file)
+    connection.execute(b"UPDATE bank_files SET merchant_id = merchant_id - 1 WHERE id = %s", file)
+    assert connection.execute(put, file).rowcount == 1

@@ -134,6 +134,9 @@ def test_the_bank_goes_by_each_merchants_clock(ada: Era, bob: Era) -> None:
         ada.arrive()
     assert ada.payouts() == bob.payouts() == [("in_transit", "USD", 1_000, "2026-11-30")]
     ada.go(days=3)
+    for job in BANKING:  # and take in whatever has been put for anybody
+        ada.here.run(job)
+        ada.arrive()
     assert ada.payouts() == [("paid", "USD", 1_000, "2026-11-30")]
     assert bob.payouts() == [("in_transit", "USD", 1_000, "2026-11-30")]
     bob.go(days=3)

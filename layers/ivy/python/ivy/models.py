@@ -159,6 +159,21 @@ Moment = Annotated[
 ]
 """A time that a caller sends: RFC 3339 with its zone."""
 
+_YEAR_AND_MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
+
+
+def _month(text: str) -> str:
+    if _YEAR_AND_MONTH.fullmatch(text):
+        return text
+    raise PydanticCustomError("month", "must be a year and a month, such as 2026-11")
+
+
+Month = Annotated[
+    str,
+    AfterValidator(_month),
+    Field(json_schema_extra={"pattern": f"^{_YEAR_AND_MONTH.pattern}$"}, examples=["2026-11"]),
+]
+
 api_address: ContextVar[str] = ContextVar("api_address", default="")
 """Where the API is reached by whoever is being answered; empty where nobody is."""
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Literal, LiteralString
-
-from pydantic import Field
+from typing import Literal, LiteralString
 
 from ivy import ledger, suspense
 from ivy.database import Tenant, Transaction
 from ivy.ledger import Chart
-from ivy.models import CurrencyCode, Input, Object, example
+from ivy.models import CurrencyCode, Input, Month, Object, example
 from ivy.suspense import SuspenseItem, SuspenseQuery
 
 LineKind = Literal["payouts", "payouts_returned", "suspense", "not_posted"]
@@ -29,7 +27,7 @@ class ReportQuery(Input):
     model_config = example(currency="USD", month="2026-11")
 
     currency: CurrencyCode
-    month: Annotated[str, Field(pattern="^20[0-9]{2}-(0[1-9]|1[0-2])$")]
+    month: Month
     livemode: bool = False
 
 

@@ -11,14 +11,13 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Literal, LiteralString
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from ivy import errors, faults, ids, outbox, pages, report_files, statements, states
 from ivy.callers import Caller
 from ivy.database import Transaction
 from ivy.errors import FieldError
-from ivy.models import CurrencyCode, Input, Object, Time, example
+from ivy.models import CurrencyCode, Input, Month, Object, Time, example
 from ivy.outbox import Task
 from ivy.report_files import Form
 
@@ -29,18 +28,6 @@ LATE = timedelta(minutes=1)
 """How long after its end a month is over: what was begun before has been committed by then."""
 
 
-def _first_day(text: str) -> str:
-    """Refuse what is not a month; its first day is what ``date`` reads."""
-    try:
-        date.fromisoformat(f"{text}-01")
-    except ValueError:
-        raise PydanticCustomError("month", "must be a year and a month, such as 2026-11") from None
-    return text
-
-
-Month = Annotated[str, Field(pattern="^20[0-9]{2}-[0-9]{2}$"), AfterValidator(_first_day)]
-
-
 class NewReport(Input):
     """A report to make."""
 
@@ -48,9 +35,7 @@ class NewReport(Input):
 
     type: Literal["statement"]
     currency: CurrencyCode
-    month: Annotated[
-        Month, Field(description="A month that is over in your time zone.", examples=["2026-11"])
-    ]
+    month: Annotated[Month, Field(description="A month that is over in your time zone.")]
     format: Form = "csv"
 
 
