@@ -52,13 +52,8 @@ lock: $(READY) ## Compile the hashed locks from requirements/*.in
 			$$([ $$lock = stripe ] && echo "--no-deps") \
 			$$([ $$lock = dev ] && echo "--constraint runtime.txt --constraint stripe.txt"); done
 
-bench: $(READY) ## Start-up step by step, charges through the gateway, the journal's checks
-	$(BIN)/python bench/startup
-	$(BIN)/python bench/gateway
-	$(BIN)/python bench/journal
-	$(BIN)/python bench/events
-	$(BIN)/python bench/settlement
-	$(BIN)/python bench/webhooks
+bench: $(READY) ## Measure everything in bench/README.md; FULL=1 takes longer rounds
+	$(BIN)/python -m bench $(if $(FULL),--full)
 
 synth: $(READY) ## Write the CloudFormation templates into cdk.out
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m infra.app --target local --out cdk.out

@@ -1,0 +1,68 @@
+"""``python -m bench``: measure, print, and keep what was measured.
+
+    python -m bench                     about ten minutes on two cores
+    python -m bench --full              rounds of three seconds, and more of them
+    python -m bench --only posting      one group of figures, beside those kept today
+
+The figures, their gates and how they are measured are in bench/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+import psutil  # type: ignore[import-untyped]  # it has no types
+
+from bench import cluster, kept, posting, render, twins
+from bench.kept import BUSY_PERCENT
+from bench.rounds import Figure
+
+ROUNDS = 7
+SECONDS = 1.0
+FULL_SECONDS = 3.0
+LISTEN_SECONDS = 2.0
+
+
+def _posting(*, full: bool) -> list[Figure]:
+    with cluster.running() as made:
+        print("  " + ", ".join(f"{name} {value}" for name, value in made.durability.items()))
+        for seen in twins.run(made):
+            print(f"  self-test: {seen}")
+        return posting.measure(made, ROUNDS, FULL_SECONDS if full else SECONDS)
+
+
+GROUPS = {"posting": _posting}
+
+
+def main() -> int:
+    """Measure the chosen groups; 1 when a figure does not reach its gate."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--full", action="store_true", help="longer rounds")
+    options.add_argument("--only", nargs="+", choices=sorted(GROUPS), default=list(GROUPS))
+    chosen = options.parse_args()
+    below = []
+    for name in chosen.only:
+        below += [each for each in _group(name, full=chosen.full) if each.verdict == "BELOW"]
+    render.write()
+    print(f"\n{len(below)} below their gate" if below else "\nno figure is below its gate")
+    return int(bool(below))
+
+
+def _group(name: str, *, full: bool) -> list[Figure]:
+    """Measure one group of figures, print them and keep them."""
+    busy = psutil.cpu_percent(interval=LISTEN_SECONDS)
+    others = f", while others use {busy:.0f} % of this machine" if busy > BUSY_PERCENT else ""
+    print(f"\n{name}{others}", flush=True)
+    began = time.monotonic()
+    figures = GROUPS[name](full=full)
+    for figure in figures:
+        print(render.line(figure), flush=True)
+    print(f"  {time.monotonic() - began:.0f} s")
+    kept.save(figures, {}, busy_percent=busy)
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())
