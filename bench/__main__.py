@@ -15,7 +15,7 @@ import time
 
 import psutil  # type: ignore[import-untyped]  # it has no types
 
-from bench import cluster, kept, posting, render, twins
+from bench import charging, cluster, kept, posting, render, starting, twins
 from bench.kept import BUSY_PERCENT
 from bench.rounds import Figure
 
@@ -33,7 +33,15 @@ def _posting(*, full: bool) -> list[Figure]:
         return posting.measure(made, ROUNDS, FULL_SECONDS if full else SECONDS)
 
 
-GROUPS = {"posting": _posting}
+def _charging(*, full: bool) -> list[Figure]:
+    return charging.measure(ROUNDS, full=full)
+
+
+def _starting(*, full: bool) -> list[Figure]:
+    return starting.measure(2 * ROUNDS if full else ROUNDS)
+
+
+GROUPS = {"posting": _posting, "charging": _charging, "starting": _starting}
 
 
 def main() -> int:
@@ -59,6 +67,8 @@ def _group(name: str, *, full: bool) -> list[Figure]:
     figures = GROUPS[name](full=full)
     for figure in figures:
         print(render.line(figure), flush=True)
+        if figure.note:
+            print(f"       {figure.note}", flush=True)
     print(f"  {time.monotonic() - began:.0f} s")
     kept.save(figures, {}, busy_percent=busy)
     return figures

@@ -81,6 +81,7 @@ class Store:
     def __init__(self, server: Postgres, name: str) -> None:
         self._server = server
         self.name = name
+        self.log = server.log_file
 
     def url(self, role: str) -> str:
         if role in ROLES:

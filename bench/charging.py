@@ -1,0 +1,303 @@
+"""Figures 7, 10 and 14: what one charge leaves behind, what its retry costs, what it comes to.
+
+The product's handlers do the work. For bytes and for CPU the calls of AWS are left out, so that the
+database and the handler are what is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import psutil  # type: ignore[import-untyped]  # it has no types
+
+from bench import counting, deployed
+from bench.books import VoidError
+from bench.counting import CHARGE, Counts
+from bench.rounds import MICRO, TIMES, Figure, Rounds, Run, costs, counted, cpu_ratio
+from bench.silence import quietly
+from functions.charges import create, process
+from ivy import events, outbox
+from ivy.connectors import Approved, Order, remote
+from ivy.database import database
+from ivy.outbox import Task
+from ivy.serve import once
+from ivy.serve.declaration import Declaration
+from tests import invariants
+from tests.driving import Account, LambdaContext, Platform, rest_event, sqs_event
+
+CHARGES = 2_000
+FULL_CHARGES = 10_000
+EACH = 50
+"""Charges of a round that is timed."""
+
+PRICES = Path(__file__).parent / "prices.json"
+MILLION = 1_000_000
+WHOLE = ("charges", "journal", "events", "idempotency_keys")
+
+
+def measure(rounds: int, *, full: bool) -> list[Figure]:
+    """Return the figures; void unless every charge has succeeded and the books are right."""
+    with quietly(), deployed.deployed() as (platform, account, _):
+        counts = counting.counted(platform, account)
+        replays = _replays(platform, account, rounds)
+        left = _left_behind(platform, account, FULL_CHARGES if full else CHARGES)
+    return [*left.figures(), *_of_replays(replays), *_of_counts(counts, left)]
+
+
+# -- replays
+
+
+def _request(platform: Platform, account: Account, key: str) -> dict[str, Any]:
+    return rest_event(
+        create.handler,
+        CHARGE,
+        principal=platform.principal(account.secret_key),
+        headers={"Idempotency-Key": key},
+    )
+
+
+def _cpu() -> float:
+    """Return the CPU of this process and of the database process that serves it."""
+    connection = database()._connected()  # noqa: SLF001 - which process it is, nobody else knows
+    backend = psutil.Process(connection.info.backend_pid).cpu_times()
+    return float(backend.user + backend.system) + time.process_time()
+
+
+def _timed(requests: list[dict[str, Any]], *, replayed: bool) -> Run:
+    before, started = _cpu(), time.perf_counter()
+    for request in requests:
+        answer = create.handler(request, LambdaContext())
+        given = {**answer.get("multiValueHeaders", {}), **answer["headers"]}
+        if answer["statusCode"] != create.handler.status or ("idempotent-replayed" in given) != (
+            replayed
+        ):
+            raise VoidError(f"void: {answer}")
+    return Run(len(requests), time.perf_counter() - started, _cpu() - before)
+
+
+def _replays(platform: Platform, account: Account, rounds: int) -> Rounds:
+    """Time first executions, replays out of DynamoDB, and replays out of Postgres, in turn."""
+    done: dict[str, list[Run]] = {"first": [], "front": [], "truth": []}
+    platform.principal(account.secret_key)
+    platform.enter(create.handler.needs)
+    create.handler(_request(platform, account, uuid.uuid4().hex), LambdaContext())
+    for _ in range(rounds):
+        requests = [_request(platform, account, uuid.uuid4().hex) for _ in range(EACH)]
+        done["first"].append(_timed(requests, replayed=False))
+        done["front"].append(_timed(requests, replayed=True))
+        platform.empty_table()
+        done["truth"].append(_timed(requests, replayed=True))
+        platform.empty_table()
+    platform.lose_messages()
+    return done
+
+
+def _of_replays(done: Rounds) -> list[Figure]:
+    base = costs(done, "first")
+    return [
+        Figure(
+            "10", "replay of a known key / first execution, CPU", TIMES,
+            cpu_ratio(done, "front", "first"), "cpu", gate=0.5, target=0.2, anchor=base,
+            note=f"{costs(done, 'front').median:.0f} µs and {base.median:.0f} µs, both sides",
+        ),
+        Figure(
+            "10b", "the same, DynamoDB having forgotten it", TIMES,
+            cpu_ratio(done, "truth", "first"), "cpu", anchor=base,
+        ),
+    ]  # fmt: skip
+
+
+# -- bytes
+
+
+class _Approving:
+    """An acquirer that says yes at once."""
+
+    def authorize(self, order: Order) -> Approved:
+        """Approve."""
+        return Approved(reference=f"sim_{order.key}", cost_minor=180)
+
+
+class _NoFront:
+    """A table that is never there."""
+
+    def __init__(self, *_: object) -> None:
+        self.claim = self.release = lambda: None
+        self.complete = lambda _: None
+
+
+@dataclass(frozen=True)
+class Left:
+    """What charges left behind, each, and what they cost."""
+
+    relations: dict[str, float]
+    wal_bytes: float
+    server_us: float
+    create_us: float
+    process_us: float
+
+    @property
+    def stored_bytes(self) -> float:
+        """Return the bytes that each leaves for good: rows, their pages, their indexes."""
+        return sum(self.relations.values())
+
+    def figures(self) -> list[Figure]:
+        """Return them as figures."""
+        whole = sum(self.relations[name] for name in WHOLE)
+        each = ", ".join(f"{name} {size:,.0f}" for name, size in self.relations.items())
+        return [
+            Figure(
+                "7a", "bytes of a charge, with its posting, events and key", "B", counted(whole),
+                "counted", gate=1000, target=600, note=f"with pages and indexes: {each}",
+            ),
+            Figure(
+                "7b", "write-ahead log of a charge, whole life", "B", counted(self.wal_bytes),
+                "counted", gate=1600, target=950, note="with full pages, from a checkpoint on",
+            ),
+        ]  # fmt: skip
+
+
+def _left_behind(platform: Platform, account: Account, charges: int) -> Left:
+    """Let charges live their whole life, and return what is left of each."""
+    sizes, log = _sizes(platform), _log_position(platform)
+    owed: list[Task] = []
+    used = {"create": 0.0, "process": 0.0}
+
+    def step(name: str, handler: Declaration, event: dict[str, Any]) -> None:
+        before = time.process_time()
+        handler(event, LambdaContext())
+        used[name] += time.process_time() - before
+
+    with (
+        mock.patch.object(once, "Front", _NoFront),
+        mock.patch.object(outbox, "send", owed.extend),
+        mock.patch.object(events, "wake", return_value=None),
+        mock.patch.object(remote, "connector", return_value=_Approving()),
+    ):
+        platform.enter((*create.handler.needs, *process.handler.needs))
+        with database().transaction():
+            pass
+        server = time.process_time() - _cpu()
+        for _ in range(charges):
+            asked = _request(platform, account, uuid.uuid4().hex)
+            step("create", create.handler, asked)
+            step("process", process.handler, sqs_event({"1": owed.pop().message()}))
+        server += _cpu() - time.process_time()
+    _check(platform)
+    now, end = _sizes(platform), _log_position(platform)
+    return Left(
+        {name: (now[name] - sizes[name]) / charges for name in now if now[name] > sizes[name]},
+        (end - log) / charges,
+        *(seconds / charges * MICRO for seconds in (server, used["create"], used["process"])),
+    )
+
+
+def _sizes(platform: Platform) -> dict[str, int]:
+    """Return the bytes of every table with its indexes."""
+    with platform.store.superuser() as root:
+        root.execute("VACUUM")
+        root.execute("CHECKPOINT")
+        return dict(
+            root.execute(
+                "SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relkind = 'r'"
+                " AND relnamespace = 'ivy'::regnamespace ORDER BY relname"
+            ).fetchall()
+        )
+
+
+def _log_position(platform: Platform) -> int:
+    with platform.store.superuser() as root:
+        row = root.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _check(platform: Platform) -> None:
+    """Void the figures unless every charge has succeeded and nothing in the books is wrong."""
+    with platform.store.superuser() as root:
+        row = root.execute(
+            "SELECT count(*) FILTER (WHERE status <> 'succeeded' AND version > 1),"
+            " count(*) FILTER (WHERE status = 'succeeded'), (SELECT count(*) FROM journal),"
+            " (SELECT sum(amount) FROM entries) FROM charges"
+        ).fetchone()
+        violations = invariants.broken(root)
+    assert row is not None
+    undecided, succeeded, postings, legs = row
+    if undecided or succeeded != postings or legs or violations:
+        raise VoidError(f"void: {row} {violations}")
+
+
+# -- calls, and what they come to
+
+
+def _of_counts(counts: Counts, left: Left) -> list[Figure]:
+    statements = sum(counts["statements"].values())
+    calls = sum(sum(each.values()) for each in counts["calls"].values())
+    parts = dollars(counts, left)
+    told = ", ".join(f"{name} {price:.2f}" for name, price in parts.items())
+    return [
+        Figure("14a", "statements of a charge's whole life", "", counted(statements), "counted"),
+        Figure("14b", "calls of AWS in a charge's whole life", "", counted(calls), "counted"),
+        Figure(
+            "14c", "a million charges, modelled from prices.json", "$",
+            counted(sum(parts.values())), "modelled", gate=8, target=4.5, note=told,
+        ),
+    ]  # fmt: skip
+
+
+def dollars(counts: Counts, left: Left) -> dict[str, float]:
+    """Return what a million charges come to, by what is paid for; see ``prices.json``."""
+    prices = json.loads(PRICES.read_text())
+    assumed = prices["assumptions"]
+    share = dict.fromkeys(counts["calls"], 1 / assumed["charges_in_a_batch"])
+    share["charges/create"] = 1.0
+    cpu_ms = {
+        "charges/create": left.create_us / 1e3,
+        "charges/process": left.process_us / 1e3 * assumed["charges_in_a_batch"],
+        "events/publish": assumed["cpu_ms_of_publishing_a_batch"],
+    }
+    each: Counter[str] = Counter({"REST API": prices["rest_api_request"]})
+    for name, calls in counts["calls"].items():
+        of = share[name]
+        each["Lambda"] += of * prices["lambda_request"]
+        each["Lambda"] += (
+            of
+            * _seconds(assumed, name, cpu_ms[name], calls)
+            * (assumed["memory_gb"] * prices["lambda_gb_second_arm"])
+        )
+        log = counts["log_bytes"][name] + of * assumed["log_bytes_of_lambda_per_invocation"]
+        each["logs"] += log * prices["log_byte"]
+        for call, times in calls.items():
+            units = assumed["write_units"].get(call, 0)
+            each["DynamoDB"] += of * times * units * prices["dynamodb_write_unit"]
+            each["SQS"] += of * times * call.startswith("AmazonSQS") * prices["sqs_request"]
+        polled = of < 1
+        each["SQS"] += (
+            polled * of * (assumed["sqs_requests_of_the_poller_per_batch"] * prices["sqs_request"])
+        )
+    hours = left.server_us / MICRO / 3600 * assumed["acu_of_one_busy_core"]
+    each["Aurora"] = hours * prices["aurora_acu_hour"]
+    each["Aurora"] += left.stored_bytes / 1e9 * prices["aurora_gb_month"]
+    return {name: price * MILLION for name, price in each.items()}
+
+
+def _seconds(assumed: Any, name: str, cpu_ms: float, calls: dict[str, int]) -> float:
+    """Return for how long an invocation is billed: its share of a core, and what it waits for."""
+    wait = assumed["wait_ms"]
+    invoked = calls.get("Lambda Invoke", 0)
+    others = sum(calls.values()) - invoked
+    working = cpu_ms + sum(calls.values()) * assumed["cpu_ms_of_an_aws_call"]
+    waiting = (
+        others * wait["aws_call"] + assumed["round_trips"][name] * (wait["statement_round_trip"])
+    )
+    if name == "charges/process":  # one message after the other
+        waiting = assumed["charges_in_a_batch"] * (waiting + wait["connector"])
+    core = assumed["memory_gb"] / assumed["memory_gb_of_one_core"]
+    return float(working / core + waiting) / 1e3
