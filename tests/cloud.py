@@ -123,6 +123,12 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._reply(*answer)
 
+    def handle_expect_100(self) -> bool:
+        """Tell a client that asks before it sends a body at once: it waits a second to be told."""
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
     def do_GET(self) -> None:
         self._objects(b"")
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from psycopg.conninfo import conninfo_to_dict
 
-from ivy import aws, database, settings, vault
+from ivy import aws, credentials, database, settings, vault
 from ivy.needs import Need
 from ivy.serve import front
 from ivy.serve.declaration import FUNCTION_TIMEOUT_SECONDS, MAX_RECEIVES
@@ -30,6 +30,31 @@ QUEUES = (
     "reports", "scheduled_payouts", "test_banking", "events", "webhooks", "delivery_results",
 )  # fmt: skip
 WEBHOOK_SECRETS = "-webhook-secrets"
+ARGON2_MEMORY_KIB = credentials._ARGON2_MEMORY_KIB
+
+
+class Queues(Mapping[str, str]):
+    """The addresses of all queues by their names; each is made when it is first asked for.
+
+    A process forked from this one may make the same again: SQS returns the one there is.
+    """
+
+    def __init__(self, make: Callable[[str], str]) -> None:
+        self._make = make
+        self._made: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> str:
+        if name not in QUEUES:
+            raise KeyError(name)
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(QUEUES)
+
+    def __len__(self) -> int:
+        return len(QUEUES)
 
 
 class Environment:
@@ -43,8 +68,10 @@ class Environment:
         self._entered: dict[str, str] = {}
         self._before = dict(os.environ)
         self._clients: dict[str, Any] = {}
+        # Almost every test opens accounts, and none of them is about how hard a hash is to guess.
+        credentials._ARGON2_MEMORY_KIB = 8
         self._reach()
-        self.queues = {queue: self._make_queue(queue) for queue in QUEUES}
+        self.queues = Queues(self._make_queue)
         self._make_table(self.name)
         self._make_table(self.name + ACQUIRER, "account", "mailbox")
         self._make_table(self.name + WEBHOOK_SECRETS)
@@ -64,6 +91,7 @@ class Environment:
 
     def __exit__(self, *_: object) -> None:
         self.forget()
+        credentials._ARGON2_MEMORY_KIB = ARGON2_MEMORY_KIB
         os.environ.clear()
         os.environ.update(self._before)
 
@@ -179,11 +207,10 @@ class Environment:
             Need.STRIPE: {"IVY_STRIPE_SECRET": self._secret_id("stripe")},
             Need.WEBHOOK_SECRETS_WRITE: signing,
             Need.WEBHOOK_SECRETS_READ: signing,
-            **{
-                Need(f"{queue}_queue"): {f"IVY_{queue.upper()}_QUEUE_URL": url}
-                for queue, url in self.queues.items()
-            },
         }
+        for queue in QUEUES:
+            if (need := Need(f"{queue}_queue")) in needs:
+                given[need] = {f"IVY_{queue.upper()}_QUEUE_URL": self.queues[queue]}
         wanted = {name: value for need in needs for name, value in given.get(need, {}).items()}
         return wanted | self._overrides
 

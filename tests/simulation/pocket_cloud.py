@@ -173,6 +173,12 @@ class _Queues(_Client):
     def __init__(self, queues: dict[str, list[str]]) -> None:
         self._queues = queues
 
+    def create_queue(self, **given: Any) -> dict[str, str]:
+        return {"QueueUrl": given["QueueName"]}
+
+    def get_queue_attributes(self, **given: Any) -> dict[str, Any]:
+        return {"Attributes": {"QueueArn": given["QueueUrl"]}}
+
     def send_message_batch(self, **given: Any) -> dict[str, Any]:
         queue = self._queues.setdefault(given["QueueUrl"], [])
         queue.extend(entry["MessageBody"] for entry in given["Entries"])
