@@ -15,7 +15,7 @@ import time
 
 import psutil  # type: ignore[import-untyped]  # it has no types
 
-from bench import charging, cluster, kept, posting, render, starting, twins
+from bench import charging, cluster, growth, kept, posting, render, starting, twins, whole
 from bench.kept import BUSY_PERCENT
 from bench.rounds import Figure
 
@@ -23,6 +23,7 @@ ROUNDS = 7
 SECONDS = 1.0
 FULL_SECONDS = 3.0
 LISTEN_SECONDS = 2.0
+WHOLE_REQUESTS = 100
 
 
 def _posting(*, full: bool) -> list[Figure]:
@@ -41,7 +42,21 @@ def _starting(*, full: bool) -> list[Figure]:
     return starting.measure(2 * ROUNDS if full else ROUNDS)
 
 
-GROUPS = {"posting": _posting, "charging": _charging, "starting": _starting}
+def _growth(*, full: bool) -> list[Figure]:
+    return growth.measure(ROUNDS, FULL_SECONDS if full else SECONDS, full=full)
+
+
+def _whole(*, full: bool) -> list[Figure]:
+    return whole.measure(ROUNDS, WHOLE_REQUESTS * (3 if full else 1))
+
+
+GROUPS = {
+    "posting": _posting,
+    "charging": _charging,
+    "starting": _starting,
+    "growth": _growth,
+    "whole": _whole,
+}
 
 
 def main() -> int:

@@ -70,24 +70,23 @@ class Statements:
 
 
 def taken_down(
-    tenant: Tenant, work: Callable[[Transaction], object], *, chosen: bool = True
+    tenant: Tenant, work: Callable[[Transaction], object], *, new_ids: bool = True
 ) -> Statements:
     """Return what a function of the product sends in a transaction of a tenant.
 
     Args:
         tenant: Of ``STAND_IN``, if each run is to choose its merchant; then it is ``:merchant``.
         work: The function, given the transaction.
-        chosen: Whether the transaction says whose rows it touches, as the product always does.
+        new_ids: Whether its ids are of something that it makes; otherwise they stay what they are.
     """
     notes = _Notes()
     tx = Transaction(cast("psycopg.Connection[Any]", notes))
-    if chosen:
-        tx.choose(tenant)
+    tx.choose(tenant)
     work(tx)
-    return _statements(notes.statements)
+    return _statements(notes.statements, new_ids=new_ids)
 
 
-def _statements(sent: list[tuple[str, Mapping[str, Any]]]) -> Statements:
+def _statements(sent: list[tuple[str, Mapping[str, Any]]], *, new_ids: bool) -> Statements:
     lines, constants = [], {}
     variables: dict[str, str] = {}
     for number, (statement, values) in enumerate(sent):
@@ -96,7 +95,8 @@ def _statements(sent: list[tuple[str, Mapping[str, Any]]]) -> Statements:
             found: re.Match[str], number: int = number, values: Mapping[str, Any] = values
         ) -> str:
             name, value = f"s{number}_{found[1]}", values[found[1]]
-            written = _varying(value, variables)
+            stays = isinstance(value, UUID) and not new_ids
+            written = None if stays else _varying(value, variables)
             if written is None:
                 constants[name] = _text(value)
                 written = f":{name}"
