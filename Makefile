@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help setup dev test check format reference lock bench synth deploy clean
+.PHONY: help setup dev test check format reference lock bench bench-check synth deploy clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -19,7 +19,7 @@ AWS_OUT := build/aws.out
 LIBRARIES := tests/javascript/node_modules/.package-lock.json
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  \033[1mmake %-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1mmake %-11s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv with everything in it
 
@@ -54,6 +54,10 @@ lock: $(READY) ## Compile the hashed locks from requirements/*.in
 
 bench: $(READY) ## Measure everything in bench/README.md; FULL=1 takes longer rounds
 	$(BIN)/python -m bench $(if $(FULL),--full)
+
+bench-check: $(READY) ## Fail where CPU, statements, calls or bytes are worse than committed
+	$(BIN)/pytest --quiet tests/bench
+	$(BIN)/python -m bench --check
 
 synth: $(READY) ## Write the CloudFormation templates into cdk.out
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m infra.app --target local --out cdk.out

@@ -3,6 +3,7 @@
     python -m bench                     about ten minutes on two cores
     python -m bench --full              rounds of three seconds, and more of them
     python -m bench --only posting      one group of figures, beside those kept today
+    python -m bench --check             fail where a CPU ratio is worse than what is committed
 
 The figures, their gates and how they are measured are in bench/README.md.
 """
@@ -15,7 +16,7 @@ import time
 
 import psutil  # type: ignore[import-untyped]  # it has no types
 
-from bench import charging, cluster, growth, kept, posting, render, starting, twins, whole
+from bench import charging, check, cluster, growth, kept, posting, render, starting, twins, whole
 from bench.kept import BUSY_PERCENT
 from bench.rounds import Figure
 
@@ -58,23 +59,36 @@ GROUPS = {
     "whole": _whole,
 }
 
+CHECKED = ("posting", "charging", "starting")
+"""Groups whose figures are ratios of CPU, and take less than five minutes together."""
+
 
 def main() -> int:
     """Measure the chosen groups; 1 when a figure does not reach its gate."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--full", action="store_true", help="longer rounds")
-    options.add_argument("--only", nargs="+", choices=sorted(GROUPS), default=list(GROUPS))
+    options.add_argument("--only", nargs="+", choices=sorted(GROUPS))
+    options.add_argument("--check", action="store_true", help="compare, and keep nothing")
     chosen = options.parse_args()
+    names = chosen.only or (CHECKED if chosen.check else list(GROUPS))
+    if chosen.check:
+        worse = check.slower([each for name in names for each in _group(name, full=chosen.full)])
+        print("\n".join(["", *worse]) if worse else "\nnothing is worse than what is committed")
+        return int(bool(worse))
     below = []
-    for name in chosen.only:
-        below += [each for each in _group(name, full=chosen.full) if each.verdict == "BELOW"]
+    for name in names:
+        below += [each for each in _group(name, full=chosen.full, keep=True) if _is_below(each)]
     render.write()
     print(f"\n{len(below)} below their gate" if below else "\nno figure is below its gate")
     return int(bool(below))
 
 
-def _group(name: str, *, full: bool) -> list[Figure]:
-    """Measure one group of figures, print them and keep them."""
+def _is_below(figure: Figure) -> bool:
+    return figure.verdict == "BELOW"
+
+
+def _group(name: str, *, full: bool, keep: bool = False) -> list[Figure]:
+    """Measure one group of figures, print them and perhaps keep them."""
     busy = psutil.cpu_percent(interval=LISTEN_SECONDS)
     others = f", while others use {busy:.0f} % of this machine" if busy > BUSY_PERCENT else ""
     print(f"\n{name}{others}", flush=True)
@@ -85,7 +99,8 @@ def _group(name: str, *, full: bool) -> list[Figure]:
         if figure.note:
             print(f"       {figure.note}", flush=True)
     print(f"  {time.monotonic() - began:.0f} s")
-    kept.save(figures, {}, busy_percent=busy)
+    if keep:
+        kept.save(figures, {}, busy_percent=busy)
     return figures
 
 
