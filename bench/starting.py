@@ -32,10 +32,18 @@ from ivy import ids
 from ivy.callers import Scope
 from ivy.charges import Charge, NewCharge
 from ivy.serve import endpoint
+from ivy.serve.declaration import DEPLOYED_AS
 from tests.driving import LambdaContext, rest_event
 
 REQUESTS = 200
 """Of one round to a warm handler."""
+
+BEFORE_REQUESTS = {
+    DEPLOYED_AS: create.handler.name,
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "IVY_IDEMPOTENCY_TABLE": "a-table",
+}
+"""As much of the function's environment as it reads before its first request."""
 
 PRINCIPAL = {
     "merchant_id": "1001",
@@ -110,10 +118,16 @@ def _interpreter() -> list[str]:
 
 
 def _started(paths: list[str]) -> Run:
-    """Start an interpreter that imports the function, or nothing, and return the CPU it used."""
-    asked = f"import sys; sys.path[:0] = {paths!r}; import functions.charges.create"
+    """Start an interpreter that imports the function, or nothing, and return the CPU it used.
+
+    What was imported is not taken down again: an environment of Lambda does not end by itself.
+    """
+    asked = (
+        f"import os, sys; sys.path[:0] = {paths!r}; import functions.charges.create; os._exit(0)"
+    )
     started = time.perf_counter()
-    process = subprocess.Popen([*_interpreter(), "-c", asked if paths else "pass"], env={})
+    environment = BEFORE_REQUESTS if paths else {}
+    process = subprocess.Popen([*_interpreter(), "-c", asked if paths else "pass"], env=environment)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -128,7 +142,8 @@ def _first_requests(paths: list[str], rounds: int) -> Rounds:
         environment = {
             name: value for name, value in os.environ.items() if name.startswith(("AWS", "POWER"))
         }
-        environment |= {"IVY_TARGET": "local", **platform.environment(create.handler.needs)}
+        environment |= {"IVY_TARGET": "local", DEPLOYED_AS: create.handler.name}
+        environment |= platform.environment(create.handler.needs)
         for _ in range(rounds):
             events = [
                 rest_event(

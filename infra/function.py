@@ -11,6 +11,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.needs import Grant
+from ivy.serve.declaration import DEPLOYED_AS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,6 +153,7 @@ def _removal(target: Target) -> RemovalPolicy:
 def _common(target: Target, function: Function) -> dict[str, str]:
     return {
         "IVY_TARGET": target.name,
+        DEPLOYED_AS: function.name,
         "POWERTOOLS_SERVICE_NAME": function.noun,
         "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
         "POWERTOOLS_LOG_LEVEL": "INFO",

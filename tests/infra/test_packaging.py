@@ -15,6 +15,7 @@ import pytest
 from infra import layers
 from infra.catalogue import read_functions
 from ivy.needs import Need
+from ivy.serve.declaration import DEPLOYED_AS
 
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "urllib3", "jmespath", "dateutil", "six")
 """What the Lambda runtime brings by itself."""
@@ -67,8 +68,16 @@ def built() -> dict[str, layers.Layer]:
     return layers.build("local", stripe=True)
 
 
-def refused(paths: list[Path], modules: set[str]) -> str:
-    """Import with an interpreter that knows the standard library and these paths; what it says."""
+def refused(paths: list[Path], modules: set[str], deployed_as: str | None = None) -> str:
+    """Import with an interpreter that knows the standard library and these paths; what it says.
+
+    Where it is the environment of a function, that function is prepared for its first request.
+    """
+    of_function = {
+        DEPLOYED_AS: deployed_as,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "IVY_IDEMPOTENCY_TABLE": "a-table",
+    }
     done = subprocess.run(
         [
             *(sys.executable, "-I", "-S", "-c", IMPORT),
@@ -78,7 +87,7 @@ def refused(paths: list[Path], modules: set[str]) -> str:
         text=True,
         check=False,
         timeout=60,
-        env={},
+        env={name: value for name, value in of_function.items() if deployed_as and value},
     )
     assert done.returncode == 0 or done.stderr
     return done.stderr
@@ -94,7 +103,7 @@ def test_every_handler_imports_with_its_layers_alone(
         names += [need for need in OWN_LAYERS if need in function.declaration.needs]
         paths = [task, *(built[name].directory / "python" for name in names), runtime]
         modules = {function.handler.removesuffix(".handler"), *everything_imported(task)}
-        assert refused(paths, modules) == "", function.name
+        assert refused(paths, modules, function.name) == "", function.name
 
 
 def test_what_ivy_imports_later_is_there_too(built: dict[str, layers.Layer], runtime: Path) -> None:

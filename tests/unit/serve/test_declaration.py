@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +19,7 @@ from ivy.database import Database, Transaction
 from ivy.needs import Need
 from ivy.outbox import Task
 from ivy.serve import endpoint
-from ivy.serve.declaration import Declaration
+from ivy.serve.declaration import DEPLOYED_AS, Declaration, services
 from ivy.serve.injection import parameters
 
 
@@ -50,6 +54,44 @@ def test_a_connector_outlives_the_patience_of_who_asks_it() -> None:
 def test_a_bare_declaration_cannot_run() -> None:
     with pytest.raises(NotImplementedError):
         Declaration(function=print)({}, None)
+
+
+PREPARED = """
+import sys
+import functions.charges.create, functions.charges.process
+from ivy import aws
+print({name for name in ("fastapi", "mangum", "boto3") if name in sys.modules})
+print(sorted(service for service, _ in aws.client._made))
+"""
+
+
+@pytest.mark.parametrize(
+    ("deployed_as", "loaded", "clients"),
+    [
+        (None, set(), []),
+        ("charges/create", {"fastapi", "mangum", "boto3"}, ["dynamodb", "secretsmanager", "sqs"]),
+        ("charges/process", {"boto3"}, ["lambda", "secretsmanager", "sqs"]),
+    ],
+)
+def test_only_the_function_that_is_deployed_is_loaded_whole_before_its_first_request(
+    deployed_as: str | None, loaded: set[str], clients: list[str]
+) -> None:
+    environment = {"AWS_DEFAULT_REGION": "us-east-1", "IVY_IDEMPOTENCY_TABLE": "a-table"}
+    said = subprocess.run(
+        [sys.executable, "-c", PREPARED],
+        env=environment | ({DEPLOYED_AS: deployed_as} if deployed_as else {}),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+    ).stdout.splitlines()
+    assert (ast.literal_eval(said[0].replace("set()", "{}")) or set()) == loaded
+    assert ast.literal_eval(said[1]) == clients
+
+
+def test_every_need_that_calls_aws_says_which_service() -> None:
+    silent = {Need.IDEMPOTENCY_TABLE, Need.REFERENCE}  # the front's own client; a layer
+    assert {need for need in Need if not services(need)} == silent
 
 
 def test_parameters_are_filled_by_type() -> None:

@@ -7,6 +7,7 @@ here imports a web framework or an AWS library, so reading sixty declarations co
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from ivy.aws import client
 from ivy.callers import Scope
 from ivy.database import Transaction
 from ivy.errors import Problem
@@ -25,12 +27,42 @@ FUNCTION_TIMEOUT_SECONDS = 15
 CONNECTOR_TIMEOUT_SECONDS = 10
 """Above what anyone waits for a connector: what was begun is finished, and found by a lookup."""
 
+DEPLOYED_AS = "IVY_FUNCTION"
+"""The variable that says which function an environment is for; not set where there is none."""
+
 MEMORY_MB = 512
 CONSUMER_BATCH = 10
 CONSUMER_CONCURRENCY = 20
 """Environments one queue may start: a backlog must not take every connection of the database."""
 
 MAX_RECEIVES = 5
+
+
+def services(need: Need) -> tuple[str, ...]:
+    """Return the services of AWS that a function calls for a need."""
+    if need.endswith("_queue"):
+        return ("sqs",)
+    return _SERVICES.get(need, ())
+
+
+_SERVICES: dict[Need, tuple[str, ...]] = {
+    Need.DATABASE: ("secretsmanager",),
+    Need.DATABASE_JOBS: ("secretsmanager",),
+    Need.DATABASE_SETTLE: ("secretsmanager",),
+    Need.DATABASE_OWNER: ("secretsmanager",),
+    Need.ACCESS_SECRET: ("secretsmanager",),
+    Need.STRIPE: ("secretsmanager",),
+    Need.CONNECTORS: ("lambda",),
+    Need.ACQUIRER_TABLE: ("dynamodb",),
+    Need.WEBHOOK_SECRETS_WRITE: ("dynamodb", "kms"),
+    Need.WEBHOOK_SECRETS_READ: ("dynamodb", "kms"),
+    Need.BANK_OUT_WRITE: ("s3",),
+    Need.BANK_IN_READ: ("s3",),
+    Need.SIMULATED_BANK: ("s3",),
+    Need.SIMULATED_BANK_LIST: ("s3",),
+    Need.REPORTS_WRITE: ("s3",),
+    Need.REPORTS_READ: ("s3",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +83,20 @@ class Declaration:
     def name(self) -> str:
         """``charges/create`` for ``functions/charges/create.py``."""
         return self.function.__module__.removeprefix("functions.").replace(".", "/")
+
+    def __post_init__(self) -> None:
+        """Load everything at once where this is the function that is deployed.
+
+        Before its first request Lambda gives an environment a whole processor, whatever its
+        memory, and nobody waits for it who need not: see docs/decisions/cold-starts.md.
+        """
+        if os.environ.get(DEPLOYED_AS) == self.name:
+            self.prepare()
+
+    def prepare(self) -> None:
+        """Make the clients that the function will use; nothing is asked of anybody."""
+        for service in sorted({service for need in self.needs for service in services(need)}):
+            client(service)
 
     def __call__(self, event: dict[str, Any], context: Any) -> Any:
         """Run one invocation; each kind of declaration says how."""

@@ -49,6 +49,11 @@ def _layer(table: str) -> Any:
     return layer
 
 
+def prepare() -> None:
+    """Load what a request's claim takes; the table is not asked."""
+    _layer(settings().required("idempotency_table"))
+
+
 class Front:
     """One request's place in the DynamoDB table."""
 

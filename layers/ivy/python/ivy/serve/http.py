@@ -24,7 +24,7 @@ from ivy.idempotency import Answer
 from ivy.ledger_transactions import DryRun
 from ivy.models import Accept, Document, Elsewhere, api_address
 from ivy.pages import Page
-from ivy.serve import problems
+from ivy.serve import front, problems
 from ivy.serve.declaration import Route
 from ivy.serve.injection import parameters, wake_publisher
 from ivy.serve.once import Given, Rehearsed, once
@@ -66,6 +66,13 @@ class Endpoint(Route):
             answer = _without_framework(problems.from_exception(error), incoming)
         self._report(incoming, answer["statusCode"], time.perf_counter() - started)
         return answer
+
+    def prepare(self) -> None:
+        """Make the clients, the application, and what stands before an idempotent route."""
+        super().prepare()
+        _ = self._mangum
+        if self.idempotent:
+            front.prepare()
 
     @cached_property
     def _mangum(self) -> Mangum:
