@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from bench import posting, render
+from bench import check, kept, posting, render
 from bench.rounds import TIMES, Figure, Run, Spread, cpu_ratio, interleave, rate_ratio
 
 
@@ -50,3 +52,15 @@ def test_what_is_measured_is_what_the_product_sends() -> None:
     assert "set_config('app.merchant', :merchant, true)" in load.script
     assert ":account_8401210" in load.script
     assert "%(" not in load.script
+
+
+def test_the_table_is_the_newest_results() -> None:
+    assert render.table(kept.newest()) in render.README.read_text()
+
+
+def test_a_ratio_that_grew_is_told() -> None:
+    before = {figure.number: figure for figure in kept.figures(kept.newest())}
+    assert check.slower(list(before.values())) == []
+    replay = before["10"]
+    grown = replace(replay, value=replay.value.times(1.2), anchor=None)
+    assert [line.split()[0] for line in check.slower([grown])] == ["10"]
