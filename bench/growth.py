@@ -23,8 +23,8 @@ EMPTY = "ivy_empty"
 LEGS, FULL_LEGS = 5_000_000, 50_000_000
 LEGS_OF_A_CHARGE = 4
 MERCHANTS = 10_000
-DEEP, TAILED = 10_001, 10_002
-"""A merchant with two fifths of all postings, and one whose balance is not rolled up."""
+DEEP, TAILED, MIDDLE = 10_001, 10_002, 10_003
+"""One with two fifths of all postings, one not rolled up, and one with a hundredth of all."""
 
 TAIL = 1000
 PAGE, DEEP_PAGE = 50, 10_000
@@ -74,9 +74,11 @@ def _fill(cluster: Cluster, charges: int) -> None:
     with cluster.superuser() as root:
         for first in range(0, charges, CHUNK):
             count = min(CHUNK, charges - first)
-            root.execute(_FILL, {"count": count, "merchants": MERCHANTS, "deep": DEEP})
+            root.execute(
+                _FILL, {"count": count, "merchants": MERCHANTS, "deep": DEEP, "middle": MIDDLE}
+            )
         root.execute("SET session_replication_role = replica")
-        root.execute(_CHARGES, {"deep": DEEP})
+        root.execute(_CHARGES, {"deep": DEEP, "middle": MIDDLE})
     owner = Database(cluster.server.url("postgres") + "?options=-c%20search_path%3Divy")
     with owner.transaction() as tx:
         ledger.roll_up(tx)
@@ -88,12 +90,15 @@ def _fill(cluster: Cluster, charges: int) -> None:
 
 
 def _reads(cluster: Cluster, seconds: float) -> dict[str, Work]:
-    tailed, deep, usual = (Tenant(number, livemode=True) for number in (TAILED, DEEP, 1))
+    tailed, deep, middle, usual = (
+        Tenant(number, livemode=True) for number in (TAILED, DEEP, MIDDLE, 1)
+    )
     loads = {
         SELECT: Load("SELECT 1;\n"),
         "balance": _load(tailed, partial(_balance, tailed)),
         "page": _load(deep, partial(_page, None)),
         "deep page": _load(deep, partial(_page, _cursor(cluster))),
+        "page of some": _load(middle, partial(_page, None)),
         "page of few": _load(usual, partial(_page, None)),
     }
     return {name: partial(pgbench.run, cluster, load, seconds) for name, load in loads.items()}
@@ -141,6 +146,7 @@ def _of_reads(reads: Rounds) -> list[Figure]:
         figure("9b", f"page of {PAGE} balance transactions / SELECT 1", "page", 40, 12),
         figure("9c", f"page {DEEP_PAGE:,} of the same / SELECT 1", "deep page", 40, 12),
         figure("9d", f"page of {PAGE} of a merchant with few / SELECT 1", "page of few", 40, 12),
+        figure("9e", "the same with a hundredth of all / SELECT 1", "page of some", 40, 12),
     ]
 
 
@@ -154,7 +160,8 @@ _ROW = """
 _FILL = (
     _ROW
     + """
-    FROM (SELECT CASE WHEN n %% 5 < 2 THEN %(deep)s ELSE 1 + n %% %(merchants)s END::bigint
+    FROM (SELECT CASE WHEN n %% 5 < 2 THEN %(deep)s WHEN n %% 61 = 0 THEN %(middle)s
+          ELSE 1 + n %% %(merchants)s END::bigint
           FROM generate_series(1, %(count)s) AS n) AS numbered (owner)
 """
 )
@@ -167,5 +174,5 @@ _CHARGES = """
                          method, payment_method, connector, fee_plan, fee_plan_version)
     SELECT owner, true, source, 10000, 10000, 320, 180, recorded_at, id, 2, '2026-11-27', 'USD',
            'succeeded', true, 'card', 'pm_bench', 'stripe', 'standard', 1
-    FROM journal WHERE owner IN (1, %(deep)s)
+    FROM journal WHERE owner IN (1, %(deep)s, %(middle)s)
 """
