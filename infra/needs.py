@@ -297,6 +297,7 @@ _GRANTS: Mapping[Need, Callable[[Shared], Grant]] = {
     Need.SIMULATED_BANK_LIST: partial(
         _documents, listed=("bank/out/test/", "bank/in/test/", "bank/simulated/"), objects={}
     ),
+    Need.SIMULATED_BANK_DUE: partial(_documents, objects={"PutObject": ("bank/simulated/due/",)}),
     Need.REPORTS_WRITE: partial(_documents, objects={"PutObject": ("reports/",)}),
     Need.REPORTS_READ: partial(_documents, objects={"GetObject": ("reports/",)}),
     Need.STRIPE: _stripe,

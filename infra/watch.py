@@ -36,6 +36,9 @@ DEBT_DAYS = 30
 UNMATCHED_DAYS = 2
 """A line of a statement that nobody has accounted for by then."""
 
+OVERDUE_DAYS = 4
+"""What an acquirer said that it pays is not there: after a weekend and a day."""
+
 BANK = "bank-files"
 BANK_COUNTS = {
     "bank-file-rejected": "BankFileRejected",
@@ -151,6 +154,10 @@ class WatchStack(Stack):
             METRICS_NAMESPACE, "BankLineUnmatchedDays", {"service": "bank"}, "Maximum"
         )
         self._alarm("bank-line-unmatched", unmatched, UNMATCHED_DAYS, BANK, minutes=3)
+        overdue = _metric(
+            METRICS_NAMESPACE, "AcquirerSettlementOverdueDays", {"service": "bank"}, "Maximum"
+        )
+        self._alarm("acquirer-settlement-overdue", overdue, OVERDUE_DAYS, BANK, minutes=3)
         debts = _metric(
             METRICS_NAMESPACE, "NegativeBalanceDays", {"service": "recoveries"}, "Maximum"
         )

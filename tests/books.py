@@ -36,10 +36,11 @@ from functions.recoveries import propose, report, watch
 from functions.refunds import create as create_refund
 from functions.refunds import process as process_refund
 from functions.settlements import itemise, run, settle
-from ivy import bank_lines, bank_receipts, ids, payout_outcomes, suspense
+from ivy import acquirer_settlements, bank_lines, bank_receipts, ids, payout_outcomes, suspense
 from ivy.bank_files import bai2
 from ivy.bank_files.statements import Statement, StatementLine
-from ivy.database import Database, Tenant
+from ivy.connectors import SettlementReport
+from ivy.database import Database, Tenant, Transaction
 from ivy.serve.declaration import Command
 from tests.driving import Account, LambdaContext, Platform
 
@@ -217,7 +218,7 @@ def played(platform: Platform) -> Books:
                 ada.refund(debits[1], amount=700)
         _bank_accounts(ada)
         _payouts(bob)
-        _statement(platform)
+        _statement(platform, ada.account.merchant_id)
         ada.post(create_account.handler, BY_IBAN)
         _write_off(platform, cyd)
         _verify(ada, "EUR")
@@ -366,9 +367,12 @@ def _payouts(bob: Business) -> None:
 UNCLAIMED = 5_000
 """Came in, and is nobody's."""
 
+SAID = {"ACQ-1": 4_321, "ACQ-2": 2_000, "ACQ-3": 1_500, "ACQ-4": 1_700}
+"""What the acquirer says that it pays: exactly, less a cent, less a fee of a bank, and not yet."""
 
-def _statement(platform: Platform) -> None:
-    """A bank states one payout, and lines of nobody: open, written off."""
+
+def _statement(platform: Platform, merchant: int) -> None:
+    """A bank states a payout, what an acquirer pays, and lines of nobody: open, written off."""
     with platform.store.superuser() as root:
         root.execute("SET session_replication_role = replica")
         root.execute(
@@ -383,6 +387,7 @@ def _statement(platform: Platform) -> None:
     at = ids.now()
     reference = ids.Prefix("po").write(paid)
     amounts = {-amount: reference, UNCLAIMED: None, 1: None, -40: None, -7: None, 9_820: None}
+    amounts |= {4_321: "ACQ-1", 1_999: "ACQ-2", 1_450: None}
     lines = tuple(
         StatementLine(each, at.date(), "REF", whose, "A LINE") for each, whose in amounts.items()
     )
@@ -390,19 +395,40 @@ def _statement(platform: Platform) -> None:
     content = bai2.write([statement], sender="BANK", receiver="IVY", created_at=at, number=1)
     database = Database(platform.store.url("ivy_jobs"))
     with database.transaction() as tx:
+        said = {name: _said(tx, merchant, name, at) for name in SAID}
         file = bank_receipts.received(livemode=False, name="books.bai2", content=content)
         assert bank_receipts.record(tx, file, at).status == "accepted"
     with database.transaction() as tx:
         bank_lines.look_again(tx, at)
         open_items = suspense.find(tx, suspense.SuspenseQuery()).data
         by_amount = {each.amount: each.id for each in open_items}
-        assert by_amount.keys() == {UNCLAIMED, 1, -40, -7, 9_820}
-        found = {
+        assert by_amount.keys() == {UNCLAIMED, 1, -40, -7, 9_820, -1, 1_450}
+        paid = {"resolved_as": "acquirer", "connector": "simulated"}
+        found: dict[int, dict[str, Any]] = {
             1: {"resolved_as": "rounding"},
             -40: {"resolved_as": "loss"},
-            9_820: {"resolved_as": "acquirer", "connector": "simulated"},
+            9_820: paid,
+            1_450: paid | {"settlement": said["ACQ-3"]},
+            -1: {"resolved_as": "rounding"},
         }
         for item, what in found.items():
-            said = {"item": by_amount[item], "by": "me", "reason": "x", **what}
-            suspense.resolve(tx, suspense.SuspenseResolution.model_validate(said))
+            told = {"item": by_amount[item], "by": "me", "reason": "x", **what}
+            suspense.resolve(tx, suspense.SuspenseResolution.model_validate(told))
     database.close()
+
+
+def _said(tx: Transaction, merchant: int, reference: str, at: datetime) -> str:
+    """Expect what the acquirer says that it pays, and return its name."""
+    report = SettlementReport(
+        reference=reference,
+        currency="USD",
+        expected_on=at.date() + timedelta(days=int(reference[-1])),
+        gross_minor=SAID[reference] + 500,
+        refunds_minor=300,
+        returns_minor=150,
+        disputes_minor=-50,
+        costs_minor=100,
+    )
+    recorded = acquirer_settlements.record(tx, "simulated", merchant, report, at)
+    assert recorded is not None
+    return ids.Prefix("acs").write(recorded)

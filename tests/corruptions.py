@@ -237,7 +237,39 @@ CORRUPTIONS = (
         "L5",
         "an acquirer's payment counted as another's",
         "USD, acquirer_receivable:stripe: entries sum to 0, the objects to -9820",
-        "UPDATE suspense_items SET connector = 'stripe' WHERE connector = 'simulated'",
+        "UPDATE suspense_items SET connector = 'stripe' WHERE amount = 9820",
+    ),
+    Corruption(
+        "L5",
+        "an acquirer that said more than was posted",
+        "USD, acquirer_receivable:simulated: entries sum to ",
+        "UPDATE acquirer_settlements SET gross = gross + 1, net = net + 1 WHERE net = 4321",
+    ),
+    Corruption(
+        "L5",
+        "a settlement that counts as another acquirer's",
+        "USD, acquirer_receivable:stripe: entries sum to 0, the objects to -4321",
+        "UPDATE acquirer_settlements SET connector = 'stripe' WHERE net = 4321",
+    ),
+    Corruption(
+        "L5",
+        "a settlement matched by hand, of another amount",
+        "USD, suspense:bank: entries sum to ",
+        "UPDATE acquirer_settlements SET gross = gross - 7, net = net - 7 WHERE net = 1500",
+    ),
+    Corruption(
+        "L5",
+        "a difference of another amount than is in suspense",
+        ", the open items to ",
+        "UPDATE suspense_items SET amount = amount + 1 WHERE amount = -50",
+    ),
+    Corruption(
+        "L14",
+        "a settlement that came and is posted nowhere",
+        "0 postings of ours, of 1 suspense items and settlements of acquirers",
+        "UPDATE acquirer_settlements SET ledger_transaction = uuidv7(), status = 'received',"
+        " received_as = 'exact', received_at = now(),"
+        " line_id = (SELECT id FROM bank_lines WHERE amount = -40) WHERE net = 1700",
     ),
     Corruption(
         "L5",

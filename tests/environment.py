@@ -202,6 +202,7 @@ class Environment:
             Need.BANK_IN_READ: documents,
             Need.SIMULATED_BANK: documents,
             Need.SIMULATED_BANK_LIST: documents,
+            Need.SIMULATED_BANK_DUE: documents,
             Need.REPORTS_WRITE: documents,
             Need.REPORTS_READ: documents,
             Need.STRIPE: {"IVY_STRIPE_SECRET": self._secret_id("stripe")},

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ivy import bank_exchange, bank_lines, observe
+from ivy import acquirer_settlements, bank_exchange, bank_lines, observe
 from ivy.database import Database
 from ivy.needs import Need
 from ivy.serve import job
@@ -14,4 +14,6 @@ def handler(database: Database) -> dict[str, Any]:
     taken = bank_exchange.receive(database)
     with database.transaction() as tx:
         observe.count("BankLineUnmatchedDays", bank_lines.oldest_open_days(tx))
+        overdue = acquirer_settlements.longest_overdue_days(tx)
+        observe.count("AcquirerSettlementOverdueDays", overdue)
     return taken._asdict()

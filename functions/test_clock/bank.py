@@ -1,6 +1,6 @@
-"""Queue ``test_banking``: exchange one merchant's files with the bank, at its own present."""
+"""Queue ``test_banking``: let acquirer and bank of one merchant work, at its own present."""
 
-from ivy import bank_exchange, faults, ids, operations, simulated_bank
+from ivy import bank_exchange, faults, ids, operations, simulated_bank, simulated_settlements
 from ivy.clocks import Present
 from ivy.database import Database
 from ivy.needs import Need
@@ -18,7 +18,9 @@ from ivy.serve import consumer
     ),
 )
 def handler(present: Present, database: Database) -> None:
-    """Give the bank what there is, let it work, and hear what it says."""
+    """Let the acquirer pay, give the bank what there is, let it work, and hear what it says."""
+    simulated_settlements.pay(database, present.tenant, present.at)
+    faults.point("clock.bank.after_paid")
     bank_exchange.submit(database, present.tenant)
     faults.point("clock.bank.after_submit")
     account = operations.account_name(present.tenant)

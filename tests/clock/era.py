@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from functions.bank import receive, simulated
+from functions.bank import acquirer, receive, simulated
 from functions.charges import expire
 from functions.connectors import collect
 from functions.disputes import lapse
@@ -36,7 +36,9 @@ QUEUES = {
 }
 EVERY_HOUR = (relay.handler, expire.handler, lapse.handler, collect.handler, sweep.handler)
 
-BANKING = (schedule.handler, submit.handler, simulated.handler, receive.handler)
+BANKING = (
+    schedule.handler, acquirer.handler, submit.handler, simulated.handler, receive.handler,
+)  # fmt: skip
 """After the day is settled; in the order in which a payout meets them."""
 
 
@@ -126,8 +128,17 @@ class Era(Till):
                 return found
             sequence = page["data"][-1]["sequence"]
 
-    def books(self) -> list[tuple[Any, ...]]:
-        """Return every entry: account, kind of posting, value date, amount."""
+    def received(self) -> list[tuple[str, int, str, str | None]]:
+        """Return what the acquirer said that it pays: currency, net, day, and how it came."""
+        rows: list[tuple[str, int, str, str | None]] = self.here.connection.execute(
+            "SELECT currency, net, expected_on::text, received_as FROM acquirer_settlements"
+            " WHERE merchant_id = %s ORDER BY expected_on, currency",
+            (self.account.merchant_id,),
+        ).fetchall()
+        return rows
+
+    def books(self, *, ours: bool = False) -> list[tuple[Any, ...]]:
+        """Return every entry: account, kind of posting, value date, amount; or those of ours."""
         rows: list[tuple[Any, ...]] = self.here.connection.execute(
             """
             SELECT leg.account, journal.kind, journal.value_on, leg.amount
@@ -136,6 +147,6 @@ class Era(Till):
             WHERE owner = %s AND leg.account IS NOT NULL
             ORDER BY journal.value_on, journal.kind, leg.account, leg.amount
             """,
-            (self.account.merchant_id,),
+            (0 if ours else self.account.merchant_id,),
         ).fetchall()
         return rows

@@ -59,10 +59,13 @@ def test_the_books_and_payouts_are_those_that_the_schedules_make(ada: Era) -> No
     agree_on_payouts(ada)
     open_for_business(ada, reserve_days=7)
     ada.live_through(days=14)
-    lived = ada.books()
+    lived, ours, came = ada.books(), ada.books(ours=True), ada.received()
     told = sorted(type_ for type_, _ in ada.events())
     became = ada.payouts()
     assert {"paid", "returned", "failed"} <= {status for status, *_ in became}
+    assert {(currency, how) for currency, _, _, how in came} == {
+        (currency, "exact") for currency in ("EUR", "GBP", "USD")
+    }
     prove(ada)
 
     here.reset(BEGIN)
@@ -70,7 +73,7 @@ def test_the_books_and_payouts_are_those_that_the_schedules_make(ada: Era) -> No
     open_for_business(ada, reserve_days=7)
     ada.go(days=14)
     assert ada.payouts() == became
-    assert ada.books() == lived
+    assert (ada.books(), ada.books(ours=True), ada.received()) == (lived, ours, came)
     assert sorted(t for t, _ in ada.events() if not t.startswith("test_clock.")) == told
     assert here.clock.at == BEGIN
     prove(ada)
@@ -103,7 +106,11 @@ def test_everything_happens_in_its_order_and_others_do_not_notice(ada: Era, bob:
 
 
 @pytest.mark.parametrize(
-    "point", ["clock.bank.after_submit", "clock.bank.after_work", "bank.receive.after_move"]
+    "point",
+    [
+        *("clock.bank.after_paid", "clock.bank.after_submit", "clock.bank.after_work"),
+        "bank.receive.after_move",
+    ],
 )
 def test_whoever_dies_with_files_in_hand_holds_up_nothing(ada: Era, point: str) -> None:
     here = ada.here
@@ -118,6 +125,22 @@ def test_whoever_dies_with_files_in_hand_holds_up_nothing(ada: Era, point: str) 
         ada.arrive(forgiving=True)
     assert died == [point]
     assert ada.payouts() == [("returned", "USD", 1_000, "2026-11-30")]
+    assert ada.received() == [("USD", 9_820, "2026-11-27", "exact")]
+    prove(ada)
+
+
+@pytest.mark.parametrize(
+    "point", ["bank.acquirer.after_commit", "bank.acquirer.after_told", "clock.bank.after_paid"]
+)
+def test_whoever_dies_while_the_acquirer_pays_holds_up_nothing(ada: Era, point: str) -> None:
+    ada.here.reset(BEGIN)
+    ada.charge()
+    ada.work()
+    with ada.here.dying_at(point) as died:
+        ada.advance(days=6)
+        ada.arrive(forgiving=True)
+    assert died == [point]
+    assert ada.received() == [("USD", 9_820, "2026-11-27", "exact")]
     prove(ada)
 
 
@@ -141,6 +164,22 @@ def test_the_bank_goes_by_each_merchants_clock(ada: Era, bob: Era) -> None:
     assert bob.payouts() == [("in_transit", "USD", 1_000, "2026-11-30")]
     bob.go(days=3)
     assert bob.payouts() == ada.payouts()
+
+
+def test_the_acquirer_pays_by_each_merchants_clock(ada: Era, bob: Era) -> None:
+    ada.here.reset(BEGIN)
+    for era in (ada, bob):
+        era.charge()
+        era.work()
+    ada.go(days=3)
+    for job in BANKING:
+        ada.here.run(job)
+        ada.arrive()
+    paid = [("USD", 9_820, "2026-11-27", "exact")]
+    assert (ada.received(), bob.received()) == (paid, [])
+    bob.go(days=3)
+    assert (ada.received(), bob.received()) == (paid, paid)
+    prove(ada)
 
 
 @pytest.mark.parametrize("days", [1, 7])

@@ -51,6 +51,7 @@ EXPECTED = {
     Need.REPORTS_READ: {"s3:GetObject"},
     Need.SIMULATED_BANK: {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
     Need.SIMULATED_BANK_LIST: {"s3:ListBucket"},
+    Need.SIMULATED_BANK_DUE: {"s3:PutObject"},
     Need.STRIPE: SECRET,
     Need.REFERENCE: set(),
 }
@@ -261,6 +262,7 @@ def test_documents_only_under_the_prefixes_of_each_need(aws: Assembly) -> None:
         "ivy-payouts-submit": submits,
         "ivy-bank-receive": receives,
         "ivy-bank-simulated": answers,
+        "ivy-bank-acquirer": {("PutObject", "bank/simulated/due/*")},
         "ivy-test-clock-bank": submits | receives | answers,
         "ivy-test-clock-step": {
             ("ListBucket", "bank/out/test/*"), ("ListBucket", "bank/in/test/*"),

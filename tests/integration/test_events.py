@@ -377,6 +377,7 @@ SAID = {
 
 COMMANDED = {
     "stuck", "resolution", "merchant", "holiday", "debt", "write", "suspense", "reconciliation",
+    "acquirer", "matching",
 }  # fmt: skip
 """What a command answers with; a refusal has no object."""
 

@@ -127,6 +127,12 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
     "ivy_jobs": {
         "accounts": {"INSERT", "UPDATE"},
+        "acquirer_settlements": {
+            "INSERT",
+            *updating("sent_at", "received_at", "line_id", "ledger_transaction", "status"),
+            *updating("received_as"),
+        },
+        "acquirer_streams": {"INSERT", *updating("said_through", "untold_on")},
         "balance_states": {
             "INSERT",
             *updating("available", "negative_since", "version", "status"),
@@ -158,6 +164,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *inserting("id", "source", "owner", "recorded_at", "a1", "v1", "a2", "v2", "a3", "v3"),
             *inserting("a4", "v4", "value_on", "kind", "part", "livemode", "reverses", "reason"),
         },
+        "matching_rules": {"INSERT", *updating("retired_at", "retired_by")},
         "merchant_changes": {"INSERT"},
         "merchants": updating(
             *("reserve_basis_points", "reserve_days", "overdraft_cents", "settings_version"),

@@ -22,10 +22,10 @@ SHARED = {
 }  # fmt: skip
 """Tables that hold nobody's rows."""
 
-OF_TEST_MODE = {"test_clocks"}
+OF_TEST_MODE = {"acquirer_streams", "test_clocks"}
 OURS = {
-    "bank_files", "bank_lines", "bank_originators", "bank_receipts", "bank_statements",
-    "suspense_items",
+    "acquirer_settlements", "bank_files", "bank_lines", "bank_originators", "bank_receipts",
+    "bank_statements", "matching_rules", "suspense_items",
 }  # fmt: skip
 """Tables of what is between us and banks: fenced, and no merchant writes or owns their rows."""
 
@@ -175,6 +175,7 @@ def fill(root: psycopg.Connection[Any], tenant: Tenant) -> None:
             " VALUES (%(m)s, %(live)s, %(c)s, now(), now())",
             row,
         )
+        root.execute("INSERT INTO acquirer_streams VALUES (%(m)s, %(live)s, 'USD', now())", row)
     root.execute(
         "INSERT INTO bank_receipts (id, livemode, size, received_at, sha256, name, kind, status)"
         " VALUES (%(c)s, %(live)s, 1, now(), encode(sha256(%(c)s::text::bytea), 'hex'), 'a',"

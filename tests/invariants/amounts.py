@@ -137,16 +137,33 @@ _SAID_BY_PAYOUTS: LiteralString = """
 """
 
 _SAID_BY_LINES: LiteralString = """
-    SELECT 0, livemode, currency, part.*
-    FROM bank_lines JOIN suspense_items USING (livemode, currency, amount)
-    LEFT JOIN acquirers USING (connector),
+    SELECT 0, shown.livemode, shown.currency, part.*
+    FROM bank_lines AS shown JOIN suspense_items AS items ON items.line_id = shown.id
+    LEFT JOIN acquirers ON acquirers.connector = items.connector
+    LEFT JOIN acquirer_settlements AS met ON met.id = target AND resolved_as = 'acquirer',
+    LATERAL (SELECT
+        CASE WHEN settlement_id IS NULL THEN shown.amount ELSE 0 END AS came,
+        CASE WHEN resolved_as IN ('acquirer', 'rounding', 'loss')
+             THEN coalesce(net, items.amount) ELSE 0 END AS gone,
+        CASE resolved_as WHEN 'acquirer' THEN receivable WHEN 'rounding' THEN 530
+                         ELSE 520 END AS whereto) AS fact,
     LATERAL (VALUES
-        (150, -amount),
-        (CASE resolved_as WHEN 'acquirer' THEN receivable WHEN 'rounding' THEN 530
-                          WHEN 'loss' THEN 520 ELSE 180 END, amount)
+        (150, -came),
+        (180, came - gone),
+        (whereto, gone)
     ) AS part (code, amount)
-    WHERE outcome = 'suspense' AND line_id = bank_lines.id
-      AND resolved_as IS DISTINCT FROM 'payout'
+    WHERE outcome = 'suspense' AND resolved_as IS DISTINCT FROM 'payout'
+       OR outcome = 'acquirer'
+    UNION ALL
+    SELECT 0, said.livemode, said.currency, part.*
+    FROM acquirer_settlements AS said JOIN acquirers USING (connector)
+    JOIN bank_lines AS shown ON shown.id = line_id,
+    LATERAL (VALUES
+        (150, -shown.amount),
+        (receivable, net),
+        (180, shown.amount - net)
+    ) AS part (code, amount)
+    WHERE outcome = 'acquirer'
 """
 
 

@@ -147,15 +147,27 @@ _DUE_OF_PAYOUTS: LiteralString = """
 """
 
 _DUE_OF_LINES: LiteralString = """
-    SELECT id, 0, livemode, number, leg.*
-    FROM suspense_items JOIN money USING (currency) LEFT JOIN acquirers USING (connector),
+    SELECT items.id, 0, items.livemode, number, leg.*
+    FROM suspense_items AS items
+    JOIN money USING (currency) LEFT JOIN acquirers ON acquirers.connector = items.connector
+    LEFT JOIN acquirer_settlements AS met ON met.ledger_transaction = resolution,
+    LATERAL (SELECT coalesce(net, amount) AS moved, resolution IS NOT NULL AS explained) AS fact,
     LATERAL (VALUES
-        (60, 150, amount, true),
-        (60, 180, -amount, true),
-        (61, 180, amount, resolution IS NOT NULL),
+        (60, 150, amount, settlement_id IS NULL),
+        (60, 180, -amount, settlement_id IS NULL),
+        (61, 180, moved, explained),
         (61, CASE resolved_as WHEN 'payout' THEN 150 WHEN 'acquirer' THEN receivable
-                              WHEN 'rounding' THEN 530 ELSE 520 END, -amount,
-         resolution IS NOT NULL)
+                              WHEN 'rounding' THEN 530 ELSE 520 END, -moved, explained)
+    ) AS leg (kind, code, amount, happened)
+    UNION ALL
+    SELECT said.id, 0, said.livemode, number, leg.*
+    FROM acquirer_settlements AS said
+    JOIN money USING (currency) JOIN acquirers USING (connector)
+    JOIN bank_lines AS shown ON shown.id = line_id,
+    LATERAL (VALUES
+        (62, 150, shown.amount, received_as IN ('exact', 'rule', 'tolerance')),
+        (62, receivable, -net, received_as IN ('exact', 'rule', 'tolerance')),
+        (62, 180, net - shown.amount, received_as = 'tolerance')
     ) AS leg (kind, code, amount, happened)
 """
 

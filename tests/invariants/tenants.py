@@ -14,6 +14,7 @@ _TENANT_OF: dict[str, LiteralString] = {
         "(number / 10000000, number / 1000 % 10)"
         " IS DISTINCT FROM (current_merchant(), current_livemode()::integer)"
     ),
+    "acquirer_streams": _OF_ANOTHER,
     "api_keys": "merchant_id IS DISTINCT FROM current_merchant()",
     "attempts": _OF_ANOTHER,
     "balance_states": _OF_ANOTHER,
@@ -53,9 +54,9 @@ _TENANT_OF: dict[str, LiteralString] = {
 """Each table that holds a tenant's rows, and which of them are somebody else's."""
 
 _NOBODYS = {
-    "bank_holidays", "bank_lines", "bank_originators", "bank_receipts", "bank_statements", "chart",
-    "clearing_accounts", "currencies", "event_watermark", "fee_plans", "migrations",
-    "posting_kinds", "rollup", "suspense_items", "transitions",
+    "acquirer_settlements", "bank_holidays", "bank_lines", "bank_originators", "bank_receipts",
+    "bank_statements", "chart", "clearing_accounts", "currencies", "event_watermark", "fee_plans",
+    "matching_rules", "migrations", "posting_kinds", "rollup", "suspense_items", "transitions",
 }  # fmt: skip
 """Tables with nothing of a merchant's in them."""
 

@@ -43,7 +43,39 @@ REPORT = {
     "on_its_way": {"not_posted": 0, "not_stated": 0},
     "difference": 0,
     "stated": {"statements": 2, "opening": 0, "closing": 5, "continuous": False},
+    "acquirers": [
+        {"connector": "simulated", "kind": "received", "count": 3, "amount": 700, "stated": 699}
+    ],
     "open_items": [ITEM],
+}
+SETTLEMENT = {
+    "id": "acs_1",
+    "livemode": True,
+    "connector": "stripe",
+    "reference": "IVY 4711",
+    "currency": "USD",
+    "gross": 10_000,
+    "refunds": 0,
+    "returns": 0,
+    "disputes": 0,
+    "costs": 180,
+    "net": 9_820,
+    "expected_on": "2026-11-27",
+    "overdue_days": 3,
+    "status": "expected",
+    "received_as": None,
+    "received_at": None,
+}
+RULE = {
+    "id": "mru_1",
+    "livemode": False,
+    "connector": "stripe",
+    "contains": "STRIPE",
+    "days": 3,
+    "tolerance": 0,
+    "created_at": "2026-11-27T00:00:00.000Z",
+    "created_by": "grace",
+    "reason": "no names",
 }
 
 
@@ -55,6 +87,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
         "bank/suspense": {"object": "suspense_list", "data": [ITEM]},
         "bank/resolve": {"item": "sus_1", "resolved_as": "loss", "changed": True},
         "bank/report": REPORT,
+        "bank/settlements": {"object": "acquirer_settlement_list", "data": [SETTLEMENT]},
+        "bank/expect": {"settlement": "acs_1", "net": 9_820, "changed": True},
+        "bank/rules": {"object": "matching_rule_list", "data": [RULE]},
+        "bank/rule": {"rule": "mru_1", "applies": True},
     }
 
     def run(_home: Any, function: str, payload: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +111,7 @@ def say(*arguments: str) -> str:
 
 
 def test_open_items_are_a_table(asked: list[tuple[str, dict[str, Any]]]) -> None:
-    header, row = say().splitlines()
+    header, row, nothing, late, missing = say().splitlines()
     assert header.split() == [
         *("item", "mode", "days", "booked", "amount", "reference", "description", "file")
     ]
@@ -83,8 +119,46 @@ def test_open_items_are_a_table(asked: list[tuple[str, dict[str, Any]]]) -> None
         *("sus_1", "test", "3.0", "2026-11-30", "-700", "USD", "R1", "UNKNOWN", "a.bai2,"),
         *("line", "2"),
     ]
+    assert nothing == ""
+    assert late.split()[-2:] == ["days", "late"]
+    assert missing.split() == [
+        *("acs_1", "live", "stripe", "IVY", "4711", "2026-11-27", "9820", "USD", "expected", "3")
+    ]
     assert json.loads(say("--json")) == [ITEM]
-    assert asked == [("bank/suspense", {})] * 2
+    assert asked == [
+        *(("bank/suspense", {}), ("bank/settlements", {"overdue": True}), ("bank/suspense", {}))
+    ]
+
+
+def test_settlements_and_rules_are_tables_or_json(asked: list[tuple[str, dict[str, Any]]]) -> None:
+    assert "acs_1" in say("settlements", "--overdue")
+    assert json.loads(say("settlements", "--json")) == [SETTLEMENT]
+    assert say("rules").splitlines()[1].split() == [
+        *("mru_1", "test", "stripe", "STRIPE", "3", "0", "grace", "no", "names")
+    ]
+    assert json.loads(say("rules", "--json")) == [RULE]
+    assert [payload for _, payload in asked] == [{"overdue": True}, {"overdue": False}, {}, {}]
+
+
+def test_what_operators_say_of_acquirers(asked: list[tuple[str, dict[str, Any]]]) -> None:
+    told = ["--connector", "stripe", "--reference", "IVY 4711", "--currency", "USD"]
+    amounts = ["--on", "2026-11-27", "--gross", "10000", "--costs", "180"]
+    assert say("expect", *told, *amounts) == "acs_1: 9820 USD expected\n"
+    assert say("rule", "--connector", "stripe", "--contains", "STRIPE", "--reason", "so") == (
+        "mru_1: applies\n"
+    )
+    say("rule", "--retire", "mru_1", "--reason", "so")
+    kept = {"reason": "so", "by": "grace"}
+    added = {"connector": "stripe", "contains": "STRIPE", "days": 3, "tolerance": 0}
+    assert [payload for _, payload in asked] == [
+        {
+            "connector": "stripe", "reference": "IVY 4711", "currency": "USD",
+            "expected_on": "2026-11-27", "gross": 10_000, "refunds": 0, "returns": 0,
+            "disputes": 0, "costs": 180, "by": "grace",
+        },
+        kept | added | {"livemode": False},
+        kept | {"retire": "mru_1"},
+    ]  # fmt: skip
 
 
 def test_a_resolution_carries_the_operators_name(asked: list[tuple[str, dict[str, Any]]]) -> None:
@@ -93,10 +167,14 @@ def test_a_resolution_carries_the_operators_name(asked: list[tuple[str, dict[str
     )
     say("resolve", "sus_1", "--as", "payout", "--payout", "po_1", "--reason", "cut")
     say("resolve", "sus_1", "--as", "acquirer", "--connector", "simulated", "--reason", "paid")
+    say("resolve", "sus_1", "--as", "acquirer", "--connector", "simulated", "--settlement", "acs_1",
+        "--reason", "paid")  # fmt: skip
     loss = {"item": "sus_1", "resolved_as": "loss", "reason": "a fee", "by": "grace"}
     given = {"resolved_as": "payout", "payout": "po_1", "reason": "cut"}
     paid = {"resolved_as": "acquirer", "connector": "simulated", "reason": "paid"}
-    assert [each for _, each in asked] == [loss, loss | given, loss | paid]
+    assert [each for _, each in asked] == [
+        *(loss, loss | given, loss | paid, loss | paid | {"settlement": "acs_1"})
+    ]
     assert {function for function, _ in asked} == {"bank/resolve"}
     refused = CliRunner().invoke(
         app, ["reconcile", "resolve", "sus_0", "--as", "loss", "--reason", "x"]
@@ -112,6 +190,7 @@ def test_a_month_is_text_or_json(asked: list[tuple[str, dict[str, Any]]]) -> Non
     assert rows["payouts (2)"] == "-2000"
     assert rows["Books: bank:client closing"] == "-1900"
     assert rows["Difference"] == "0"
+    assert rows["Acquirers: simulated, received (3)"] == "700"
     assert "do not open where the ones before them closed" in text
     assert "sus_1" in text
     found = say("report", "--currency", "USD", "--month", "2026-11", "--live", "--json")

@@ -1,27 +1,25 @@
-"""Lines of statements in the books: each is what a payout posts, or is posted to suspense at once.
+"""Lines of statements in the books: of a payout, of what an acquirer pays, or in suspense.
 
 A payout's own posting moves ``bank:client`` when the bank's answer is carried out, which may be
 before its line comes or after. A line waits for that only as long as it is promised; from then on
-it is either that posting's or in suspense. Runs as ``ivy_jobs``.
+it is either that posting's or in suspense. What is no payout's is posted at once, as the settlement
+of an acquirer or to suspense. Runs as ``ivy_jobs``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, LiteralString
 from uuid import UUID
 
-from ivy import faults, ids, ledger
-from ivy.database import Tenant, Transaction
-from ivy.ledger import Chart, Leg, Posting, PostingKind, credit, debit
+from ivy import acquirer_lines, faults, settlement_matching, suspense_items
+from ivy.database import Transaction
+from ivy.suspense_items import Open
 
 MAX_LINES = 1_000
 """That one run looks at again; more wait for the next."""
-
-OURS = 0
-"""The owner of what is in nobody's books but ours."""
 
 Outcome = Literal["new", "payout", "suspense"]
 
@@ -40,21 +38,11 @@ class _Line:
     booked_on: date
     payout_id: UUID | None
     payout_status: str | None
+    bank_reference: str
+    end_to_end_id: str | None
+    description: str
     awaited: bool
     claimed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """An open item, as its resolution needs it."""
-
-    id: UUID
-    line_id: UUID
-    ledger_transaction: UUID
-    livemode: bool
-    currency: str
-    amount: int
-    booked_on: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +71,10 @@ def place(tx: Transaction, at: datetime, receipt_id: UUID | None = None) -> int:
     taken = [line.id for line, outcome in outcomes if outcome == "payout"]
     if taken:
         tx.run(_PLACE, ids=taken, outcome="payout")
-    left = [line for line, outcome in outcomes if outcome == "suspense"]
-    if left:
-        _suspend(tx, left, at)
+    others = [line for line, outcome in outcomes if outcome == "suspense"]
+    _post(tx, others, at)
     faults.point("bank.lines.before_commit")
-    return len(taken) + len(left)
+    return len(taken) + len(others)
 
 
 def look_again(tx: Transaction, at: datetime) -> int:
@@ -95,18 +82,16 @@ def look_again(tx: Transaction, at: datetime) -> int:
 
     Money that came back may be on a statement before the bank says whose it was; its payout then
     takes it out of suspense. What left for a payout that had failed, and came back, is two items
-    that sum to nothing. Returns how many lines and items were dealt with.
+    that sum to nothing. What an acquirer paid may be there before it says so. Returns how many
+    lines and items were dealt with.
     """
-    done = place(tx, at)
+    done = place(tx, at) + acquirer_lines.give_late(tx, at, MAX_LINES)
     for item in tx.rows(_Taken, _CAME_BACK, limit=MAX_LINES):
         give_to_payout(tx, item, item.payout_id, by="ivy", reason="the payout came back", at=at)
         done += 1
     for pair in tx.rows(_Pair, _OPPOSITES, limit=MAX_LINES):
         for item_id, target in ((pair.one, pair.other), (pair.other, pair.one)):
-            tx.run(
-                _RESOLVE, id=item_id, resolution=None, target=target, resolved_as="opposite",
-                by="ivy", reason="it came back", at=at, connector=None,
-            )  # fmt: skip
+            suspense_items.close(tx, item_id, target, by="ivy", reason="it came back", at=at)
         done += 2
     faults.point("bank.lines.before_second_commit")
     return done
@@ -125,10 +110,10 @@ def give_to_payout(
 
     The line is the payout's at once, or waits until the bank's answer is carried out.
     """
-    resolve(
+    suspense_items.resolve(
         tx,
         item,
-        (_in_suspense(item.amount), _in_bank(-item.amount)),
+        (suspense_items.in_suspense(item.amount), suspense_items.in_bank(-item.amount)),
         target=payout_id,
         resolved_as="payout",
         by=by,
@@ -146,51 +131,7 @@ def place_one(tx: Transaction, line_id: UUID, at: datetime) -> None:
         if outcome == "payout":
             tx.run(_PLACE, ids=[line.id], outcome="payout")
         elif outcome == "suspense":
-            _suspend(tx, [line], at)
-
-
-def resolve(
-    tx: Transaction,
-    item: Open,
-    legs: tuple[Leg, ...],
-    *,
-    resolved_as: str,
-    by: str,
-    reason: str,
-    at: datetime,
-    target: UUID | None = None,
-    connector: str | None = None,
-) -> None:
-    """Post what becomes of an item, as a correction of the day that its line was booked on."""
-    posting = Posting(
-        id=ids.new(at),
-        kind=PostingKind.SUSPENSE_RESOLVED,
-        source=item.id,
-        currency=item.currency,
-        legs=legs,
-        value_on=item.booked_on,
-        recorded_at=at,
-        reverses=item.ledger_transaction,
-        reason=reason,
-    )
-    ledger.post(tx, Tenant(OURS, item.livemode), posting)
-    tx.run(
-        _RESOLVE, id=item.id, resolution=posting.id, target=target, resolved_as=resolved_as,
-        by=by, reason=reason, at=at, connector=connector,
-    )  # fmt: skip
-
-
-def write_off(amount: int, chart: Chart) -> tuple[Leg, ...]:
-    """Return the legs that take an amount from suspense to another account of ours."""
-    return _in_suspense(amount), credit(chart, amount)
-
-
-def _in_suspense(amount: int) -> Leg:
-    return debit(Chart.SUSPENSE_BANK, amount)
-
-
-def _in_bank(amount: int) -> Leg:
-    return debit(Chart.BANK_CLIENT, amount)
+            _post(tx, [line], at)
 
 
 def _outcomes(lines: Iterable[_Line]) -> list[Outcome]:
@@ -214,36 +155,21 @@ def _outcome(line: _Line) -> Outcome:
     return "new" if line.awaited and line.payout_status in may_still else "suspense"
 
 
-def _suspend(tx: Transaction, lines: Sequence[_Line], at: datetime) -> None:
-    """Post lines that are nobody's, one item each, on the day that the bank booked them."""
-    postings = [
-        (
-            Tenant(OURS, line.livemode),
-            Posting(
-                id=ids.new(at),
-                kind=PostingKind.SUSPENSE_OPENED,
-                source=ids.new(at),
-                currency=line.currency,
-                legs=(_in_bank(line.amount), _in_suspense(-line.amount)),
-                value_on=line.booked_on,
-                recorded_at=at,
-            ),
-        )
-        for line in lines
-    ]
-    ledger.post_all(tx, postings)
-    tx.run(
-        _OPEN,
-        items=[posting.source for _, posting in postings],
-        postings=[posting.id for _, posting in postings],
-        lines=[line.id for line in lines],
-    )
-    tx.run(_PLACE, ids=[line.id for line in lines], outcome="suspense")
+def _post(tx: Transaction, lines: Iterable[_Line], at: datetime) -> None:
+    """Post lines that are no payout's: each is what an acquirer pays, or goes to suspense."""
+    left = {line.id: line for line in lines}
+    came = [line for line in left.values() if line.amount > 0 and line.payout_id is None]
+    for match in settlement_matching.matches(tx, came):
+        acquirer_lines.receive(tx, left.pop(match.line), match, at)
+    if left:
+        suspense_items.open_each(tx, [*left.values()], at)
+        tx.run(_PLACE, ids=[*left], outcome="suspense")
 
 
 _LINES: LiteralString = """
     SELECT line.id, line.livemode, line.currency, line.amount, line.booked_on, line.payout_id,
-           payouts.status AS payout_status,
+           payouts.status AS payout_status, line.bank_reference, line.end_to_end_id,
+           line.description,
            EXISTS (SELECT FROM bank_answers
                    WHERE (bank_answers.merchant_id, bank_answers.livemode, bank_answers.payout_id)
                        = (line.merchant_id, line.livemode, line.payout_id)
@@ -271,22 +197,6 @@ _NEW: LiteralString = (
 _NEW_ONE: LiteralString = _LINES + " AND line.id = %(line)s"
 
 _PLACE = "UPDATE bank_lines SET outcome = %(outcome)s WHERE id = ANY(%(ids)s)"
-
-_OPEN = """
-    INSERT INTO suspense_items (id, line_id, ledger_transaction, livemode, currency, amount,
-                                opened_at)
-    SELECT made.id, bank_lines.id, posting, livemode, currency, amount, now()
-    FROM unnest(%(items)s::uuid[], %(postings)s::uuid[], %(lines)s::uuid[])
-        AS made (id, posting, line)
-    JOIN bank_lines ON bank_lines.id = line
-"""
-
-_RESOLVE = """
-    UPDATE suspense_items
-    SET (resolution, target, resolved_at, resolved_as, resolved_by, reason, connector)
-      = (%(resolution)s, %(target)s, %(at)s, %(resolved_as)s, %(by)s, %(reason)s, %(connector)s)
-    WHERE id = %(id)s
-"""
 
 _GIVE = """
     UPDATE bank_lines

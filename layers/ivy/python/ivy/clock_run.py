@@ -30,6 +30,7 @@ from ivy import (
     payout_schedule,
     queues,
     simulated_bank,
+    simulated_settlements,
 )
 from ivy.clocks import Position, Present
 from ivy.connectors import Connector, remote
@@ -169,6 +170,7 @@ SOURCES = (
         _settle,
     ),
     Source("payouts", payout_schedule.NEXT, _pay_out),
+    Source("acquirer", simulated_settlements.NEXT, _bank),
     Source(  # to the minute in which the schedule would find them
         "bank_files",
         """

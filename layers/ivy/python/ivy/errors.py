@@ -334,6 +334,11 @@ class RequestInvalid(Problem):
 
     code, status, title = "request_invalid", 422, "The request is not valid"
 
+    @classmethod
+    def of(cls, field: str, code: str, detail: str) -> RequestInvalid:
+        """Return the refusal of one field of a body."""
+        return cls(fields=(FieldError(f"/{field}", code, detail),))
+
 
 class AmountExceedsAuthorized(Problem):
     """No more can be captured than was authorised."""

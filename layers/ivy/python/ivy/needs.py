@@ -92,6 +92,9 @@ class Need(StrEnum):
     SIMULATED_BANK_LIST = "simulated_bank_list"
     """See when the bank of test mode has something to do; no right to read what."""
 
+    SIMULATED_BANK_DUE = "simulated_bank_due"
+    """Put down what the bank of test mode will show; no right to read it back."""
+
     REPORTS_WRITE = "reports_write"
     """Put reports for merchants; no right to read one back."""
 

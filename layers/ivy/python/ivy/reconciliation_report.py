@@ -17,7 +17,8 @@ from ivy.ledger import Chart
 from ivy.models import CurrencyCode, Input, Month, Object, example
 from ivy.suspense import SuspenseItem, SuspenseQuery
 
-LineKind = Literal["payouts", "payouts_returned", "suspense", "not_posted"]
+LineKind = Literal["payouts", "payouts_returned", "acquirers", "suspense", "not_posted"]
+AcquirerKind = Literal["expected", "overdue", "received"]
 _OURS = 0
 
 
@@ -74,6 +75,19 @@ class StatedBalances(Object):
     continuous: bool
 
 
+class AcquirerSum(Object):
+    """What an acquirer said that it pays in the month, by what has become of it.
+
+    ``amount`` is what it said, ``stated`` what the lines of statements show of it.
+    """
+
+    connector: str
+    kind: AcquirerKind
+    count: int
+    amount: int
+    stated: int
+
+
 class ReconciliationReport(Object):
     """A month of our account in one currency and mode, in minor units.
 
@@ -89,6 +103,7 @@ class ReconciliationReport(Object):
     on_its_way: OnItsWay
     difference: int
     stated: StatedBalances
+    acquirers: list[AcquirerSum]
     open_items: list[SuspenseItem]
 
 
@@ -134,6 +149,7 @@ def report(tx: Transaction, query: ReportQuery) -> ReconciliationReport:
         on_its_way=OnItsWay(not_posted=closing.not_posted, not_stated=closing.not_stated),
         difference=closing.difference,
         stated=stated,
+        acquirers=tx.rows(AcquirerSum, _ACQUIRERS, **span),
         open_items=items.data,
     )
 
@@ -172,6 +188,7 @@ _MOMENT: LiteralString = """
 
 _SUMS: LiteralString = """
     SELECT CASE outcome WHEN 'new' THEN 'not_posted' WHEN 'suspense' THEN 'suspense'
+                        WHEN 'acquirer' THEN 'acquirers'
                         ELSE CASE WHEN amount < 0 THEN 'payouts' ELSE 'payouts_returned' END
            END AS kind,
            count(*) AS count, sum(amount)::bigint AS amount
@@ -179,6 +196,18 @@ _SUMS: LiteralString = """
     WHERE (livemode, currency) = (%(livemode)s, %(currency)s)
       AND booked_on >= %(first)s AND booked_on < %(after)s
     GROUP BY 1 ORDER BY 1
+"""
+
+_ACQUIRERS: LiteralString = """
+    SELECT connector,
+           CASE WHEN status = 'received' THEN 'received'
+                WHEN expected_on < now()::date THEN 'overdue' ELSE 'expected' END AS kind,
+           count(*) AS count, sum(net)::bigint AS amount,
+           coalesce(sum(bank_lines.amount), 0)::bigint AS stated
+    FROM acquirer_settlements AS said LEFT JOIN bank_lines ON bank_lines.id = line_id
+    WHERE (said.livemode, said.currency) = (%(livemode)s, %(currency)s)
+      AND expected_on >= %(first)s AND expected_on < %(after)s
+    GROUP BY 1, 2 ORDER BY 1, 2
 """
 
 _BALANCES: LiteralString = """

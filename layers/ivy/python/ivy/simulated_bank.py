@@ -10,7 +10,8 @@ the way says it again with the same bytes, which has no effect. What is not due 
 note that the file was taken. An account of this bank holds exactly what each file takes from it.
 
 A file is one merchant's, and its name says whose: a merchant whose test clock is ahead of the real
-time hears from the bank by that clock.
+time hears from the bank by that clock. What the simulated acquirer pays is put down here by that,
+and shown on its day.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ivy.bank_files import bai2, camt053, nacha_returns, pain002
 from ivy.bank_files.nacha_returns import ReturnedEntry, ReturnFile
 from ivy.bank_files.statements import Statement, StatementLine
 from ivy.documents import Document
-from ivy.simulated_bank_orders import Order, Orders, read
+from ivy.simulated_bank_orders import Order, Orders, Rail, read
 
 OUT, IN = "bank/out/test/", "bank/in/test/"
 TAKEN, DUE = "bank/simulated/taken/", "bank/simulated/due/"
@@ -63,6 +64,23 @@ class Said:
     on: date
     name: str
     content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account of ours, in a statement about one thing.
+
+    Attributes:
+        name: What files about it are named after: an id of ours, and whose it is.
+        named_after: That id, from which each statement gets a number of its own.
+        number: An account number, or an IBAN.
+    """
+
+    name: str
+    named_after: UUID
+    rail: Rail
+    currency: str
+    number: str
 
 
 def work(now: datetime, *, account: str | None = None, present: datetime | None = None) -> Work:
@@ -139,7 +157,8 @@ def answers(orders: Orders) -> Iterator[Said]:
     if not codes:
         return
     day = orders.execute_on
-    yield _statement(orders, "debits", day, [_line(each, -1, day) for each in codes])
+    account = _account(orders)
+    yield _statement(account, "debits", day, [_line(each, -1, day) for each in codes])
     back = [(each, code) for each, code in codes.items() if code is not None]
     if not back:
         return
@@ -147,8 +166,21 @@ def answers(orders: Orders) -> Iterator[Said]:
     if orders.rail == "ach":
         yield _returns(orders, day, back)
     yield _statement(
-        orders, "returns", day, [_line(each, 1, day, f"RETURN {code}") for each, code in back]
+        account, "returns", day, [_line(each, 1, day, f"RETURN {code}") for each, code in back]
     )
+
+
+def credit(account: Account, *, reference: str, amount_minor: int, day: date) -> None:
+    """Put down what the statement of a day will show: somebody has paid to our account."""
+    line = StatementLine(
+        amount_minor=amount_minor,
+        booked_on=day,
+        bank_reference="SIM",
+        end_to_end_id=reference,
+        description="ACQUIRER",
+    )
+    said = _statement(account, "credits", day, [line])
+    documents.put(f"{DUE}{said.on}/{said.name}", said.content)
 
 
 def _line(order: Order, sign: int, day: date, description: str = "PAYOUT") -> StatementLine:
@@ -161,14 +193,20 @@ def _line(order: Order, sign: int, day: date, description: str = "PAYOUT") -> St
     )
 
 
-def _statement(orders: Orders, what: str, day: date, lines: list[StatementLine]) -> Said:
-    """State one day of the account: what left leaves nothing, what came back is all there is."""
+def _account(orders: Orders) -> Account:
+    """Return the account of ours that a file is taken from."""
+    named = UUID(hex=orders.file_id.partition("_")[2])
+    return Account(orders.name, named, orders.rail, orders.currency, orders.account)
+
+
+def _statement(account: Account, what: str, day: date, lines: list[StatementLine]) -> Said:
+    """State one day of the account: what left leaves nothing, what came in is all there is."""
     total_minor = sum(each.amount_minor for each in lines)
-    number = UUID(hex=orders.file_id.partition("_")[2]).int % 10**15
+    number = account.named_after.int % 10**15
     first = what == "debits"
     statement = Statement(
-        account=orders.account,
-        currency=orders.currency,
+        account=account.number,
+        currency=account.currency,
         statement_id=f"{what[0].upper()}-{number}",
         on=day,
         opening_minor=-total_minor if first else 0,
@@ -176,7 +214,7 @@ def _statement(orders: Orders, what: str, day: date, lines: list[StatementLine])
         lines=tuple(lines),
     )
     created_at = datetime.combine(day, time(18), UTC)
-    if orders.rail == "ach":
+    if account.rail == "ach":
         content = bai2.write(
             [statement],
             sender="SIMULATED",
@@ -184,10 +222,10 @@ def _statement(orders: Orders, what: str, day: date, lines: list[StatementLine])
             created_at=created_at,
             number=number * 2 + first,
         )
-        return Said(day, f"{orders.name}.{what}.bai2", content)
+        return Said(day, f"{account.name}.{what}.bai2", content)
     message_id = f"{statement.statement_id}-{day:%y%m%d}"
     content = camt053.write([statement], message_id=message_id, created_at=created_at)
-    return Said(day, f"{orders.name}.{what}.camt053.xml", content)
+    return Said(day, f"{account.name}.{what}.camt053.xml", content)
 
 
 def _report(orders: Orders, codes: dict[Order, str | None]) -> Said:

@@ -15,6 +15,8 @@ from ivy.bank_files.text import our_reference
 from ivy.bank_files.xml_messages import Node
 from ivy.bank_files.xml_messages import read as read_message
 
+Rail = Literal["ach", "iso20022"]
+
 PAIN_001 = "pain.001.001.09"
 
 ACH_ACCOUNT = "900000000001"
@@ -39,7 +41,7 @@ class Orders:
     """One file; ``name`` is what its answers are named after: its id, and whose it is."""
 
     name: str
-    rail: Literal["ach", "iso20022"]
+    rail: Rail
     file_id: str
     created_at: datetime
     execute_on: date

@@ -13,16 +13,26 @@ from uuid import UUID
 
 from pydantic import Field
 
-from ivy import bank_lines, errors, faults, ids, observe
+from ivy import (
+    acquirer_lines,
+    acquirer_settlements,
+    bank_lines,
+    errors,
+    faults,
+    ids,
+    observe,
+    suspense_items,
+)
 from ivy.database import Transaction
-from ivy.errors import FieldError
 from ivy.ledger import ACQUIRER_RECEIVABLE, Chart
 from ivy.models import Input, Object, ShortText, Time, example
+from ivy.suspense_items import Open
 
 MAX_SHOWN = 200
 _SUSPENSE = ids.Prefix("sus")
 _RECEIPT = ids.Prefix("br")
 _PAYOUT = ids.Prefix("po")
+_SETTLEMENT = ids.Prefix("acs")
 
 Target = Literal["payout", "acquirer", "rounding", "loss"]
 _CHARTS = {"rounding": Chart.ROUNDING, "loss": Chart.LOSS_WRITEOFF}
@@ -40,7 +50,8 @@ class SuspenseQuery(Input):
 class SuspenseItem(Object):
     """A line of a statement that nobody has explained yet.
 
-    ``amount`` is as on the statement, in minor units: negative left the account.
+    ``amount`` is as on the statement, in minor units: negative left the account. With a
+    ``settlement`` it is only what the line differs by from that.
     """
 
     id: str
@@ -54,6 +65,7 @@ class SuspenseItem(Object):
     end_to_end_id: str | None
     description: str
     payout: str | None
+    settlement: str | None
     receipt: str
     file: str
     statement: str
@@ -82,6 +94,7 @@ class SuspenseResolution(Input):
     resolved_as: Target
     payout: Annotated[str, Field(pattern="^po_[0-9a-f]{32}$")] | None = None
     connector: ShortText | None = None
+    settlement: Annotated[str, Field(pattern="^acs_[0-9a-f]{32}$")] | None = None
     by: ShortText
     reason: ShortText
 
@@ -109,6 +122,7 @@ class _Shown:
     end_to_end_id: str | None
     description: str
     payout_id: UUID | None
+    settlement_id: UUID | None
     receipt_id: UUID
     file: str
     statement_id: str
@@ -116,11 +130,12 @@ class _Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class _Item(bank_lines.Open):
+class _Item(Open):
     resolved_as: str | None
     target: UUID | None
     connector: str | None
     resolution: UUID | None
+    settlement_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +165,7 @@ def find(tx: Transaction, query: SuspenseQuery) -> SuspenseList:
                 end_to_end_id=each.end_to_end_id,
                 description=each.description,
                 payout=_PAYOUT.write(each.payout_id) if each.payout_id else None,
+                settlement=_SETTLEMENT.write(each.settlement_id) if each.settlement_id else None,
                 receipt=_RECEIPT.write(each.receipt_id),
                 file=each.file,
                 statement=each.statement_id,
@@ -166,21 +182,24 @@ def resolve(tx: Transaction, found: SuspenseResolution) -> SuspenseResolved:
     Raises:
         ResourceMissing: There is no such item, or it was resolved otherwise.
         RequestInvalid: It is not what was found: another amount than the payout's, a payout that
-            has moved this way on a statement already, or more than rounding can be.
+            has moved this way on a statement already, a settlement that has been received, or more
+            than rounding can be.
     """
     item = tx.row(_Item, _ITEM, id=_SUSPENSE.read(found.item))
     if item is None:
         raise errors.ResourceMissing(f"No suspense item {found.item}.")
     payout_id = _PAYOUT.read(found.payout) if found.payout else None
+    settlement_id = _SETTLEMENT.read(found.settlement) if found.settlement else None
     if item.resolved_as is not None:
         was = (item.resolved_as, item.target, item.connector)
-        if was != (found.resolved_as, payout_id, found.connector):
+        if was != (found.resolved_as, payout_id or settlement_id, found.connector):
             raise errors.ResourceMissing(f"{found.item} was resolved as {item.resolved_as}.")
         return _resolved(found, item.resolution, changed=False)
+    _check_wanted(found)
     if found.resolved_as == "payout":
-        if found.connector is not None:
-            raise _refused("connector", "not_wanted", "is not wanted: the item is a payout's")
         _give(tx, item, payout_id, found)
+    elif settlement_id is not None:
+        _give_to_settlement(tx, item, settlement_id, found)
     else:
         _move(tx, item, found)
     faults.point("suspense.resolve.before_commit")
@@ -189,18 +208,41 @@ def resolve(tx: Transaction, found: SuspenseResolution) -> SuspenseResolved:
     return _resolved(found, resolution, changed=True)
 
 
+def _check_wanted(found: SuspenseResolution) -> None:
+    """Refuse what is said beside the kind of resolution that it belongs to."""
+    if found.resolved_as != "payout" and found.payout is not None:
+        raise errors.RequestInvalid.of(
+            "payout", "not_wanted", "is not wanted: the item is no payout's"
+        )
+    for name in ("connector", "settlement"):
+        if found.resolved_as != "acquirer" and getattr(found, name) is not None:
+            raise errors.RequestInvalid.of(
+                name, "not_wanted", "is not wanted: the item is no acquirer's"
+            )
+
+
 def _give(tx: Transaction, item: _Item, payout_id: UUID | None, found: SuspenseResolution) -> None:
     """Say that a line is a payout's, which the payout hears as if its bank had said it."""
+    if item.settlement_id is not None:
+        raise errors.RequestInvalid.of(
+            "payout", "difference", "takes no difference from a settlement"
+        )
     left = item.amount < 0
     payout = tx.row(_Payout, _THE_PAYOUT, id=payout_id, livemode=item.livemode, incoming=not left)
     if payout is None:
-        raise _refused("payout", "missing", "is no payout of this mode")
+        raise errors.RequestInvalid.of("payout", "missing", "is no payout of this mode")
     if (payout.amount, payout.currency) != (abs(item.amount), item.currency):
-        raise _refused("payout", "other_amount", "is of another amount or currency than the item")
+        raise errors.RequestInvalid.of(
+            "payout", "other_amount", "is of another amount or currency than the item"
+        )
     if payout.moved:
-        raise _refused("payout", "stated", "has moved this way on a statement already")
+        raise errors.RequestInvalid.of(
+            "payout", "stated", "has moved this way on a statement already"
+        )
     if payout.status not in (("in_transit", "paid", "returned") if left else ("paid", "returned")):
-        raise _refused("payout", "state", f"is {payout.status} and does not take this line")
+        raise errors.RequestInvalid.of(
+            "payout", "state", f"is {payout.status} and does not take this line"
+        )
     at = ids.now()
     tx.run(
         _SAY,
@@ -215,14 +257,34 @@ def _give(tx: Transaction, item: _Item, payout_id: UUID | None, found: SuspenseR
     bank_lines.give_to_payout(tx, item, payout_id, by=found.by, reason=found.reason, at=at)
 
 
+def _give_to_settlement(
+    tx: Transaction, item: _Item, settlement_id: UUID, found: SuspenseResolution
+) -> None:
+    """Say that an item is what an acquirer said that it pays; a difference stays in suspense."""
+    settlement = acquirer_settlements.lock(tx, settlement_id, livemode=item.livemode)
+    if settlement is None or settlement.connector != found.connector:
+        raise errors.RequestInvalid.of(
+            "settlement", "missing", "is no settlement of this acquirer and mode"
+        )
+    if settlement.status != "expected":
+        raise errors.RequestInvalid.of("settlement", "received", "has been received")
+    if item.settlement_id is not None or item.amount < 0:
+        raise errors.RequestInvalid.of(
+            "settlement", "not_wanted", "is not wanted: the item is no payment"
+        )
+    if settlement.currency != item.currency:
+        raise errors.RequestInvalid.of(
+            "settlement", "other_currency", "is in another currency than the item"
+        )
+    acquirer_lines.give(tx, item, settlement, by=found.by, reason=found.reason, at=ids.now())
+
+
 def _move(tx: Transaction, item: _Item, found: SuspenseResolution) -> None:
     """Post an item to the account of ours that it belongs on."""
-    if found.payout is not None:
-        raise _refused("payout", "not_wanted", "is not wanted: the item is no payout's")
-    bank_lines.resolve(
+    suspense_items.resolve(
         tx,
         item,
-        bank_lines.write_off(item.amount, _chart(item, found)),
+        suspense_items.moved_to(_chart(item, found), item.amount),
         resolved_as=found.resolved_as,
         connector=found.connector,
         by=found.by,
@@ -234,17 +296,13 @@ def _move(tx: Transaction, item: _Item, found: SuspenseResolution) -> None:
 def _chart(item: _Item, found: SuspenseResolution) -> Chart:
     if found.resolved_as == "acquirer":
         if found.connector not in ACQUIRER_RECEIVABLE:
-            raise _refused("connector", "unknown", "is no acquirer's")
+            raise errors.RequestInvalid.of("connector", "unknown", "is no acquirer's")
         return ACQUIRER_RECEIVABLE[found.connector]
-    if found.connector is not None:
-        raise _refused("connector", "not_wanted", "is not wanted: the item is no acquirer's")
     if found.resolved_as == "rounding" and abs(item.amount) > 1:
-        raise _refused("resolved_as", "too_much", "cannot be rounding: it is more than one unit")
+        raise errors.RequestInvalid.of(
+            "resolved_as", "too_much", "cannot be rounding: it is more than one unit"
+        )
     return _CHARTS[found.resolved_as]
-
-
-def _refused(name: str, code: str, detail: str) -> errors.RequestInvalid:
-    return errors.RequestInvalid(fields=(FieldError(f"/{name}", code, detail),))
 
 
 def _resolved(
@@ -261,7 +319,7 @@ def _resolved(
 _OPEN = """
     SELECT item.id, item.livemode, item.amount, item.currency, booked_on, opened_at,
            (extract(epoch FROM now() - opened_at) / 86400)::double precision AS age_days,
-           bank_reference, end_to_end_id, description, payout_id, receipt_id,
+           bank_reference, end_to_end_id, description, payout_id, settlement_id, receipt_id,
            bank_receipts.name AS file, statement_id, ordinal
     FROM suspense_items AS item
     JOIN bank_lines ON bank_lines.id = line_id
@@ -274,7 +332,7 @@ _OPEN = """
 
 _ITEM = """
     SELECT item.id, line_id, ledger_transaction, item.livemode, item.currency, item.amount,
-           booked_on, resolved_as, target, connector, resolution
+           booked_on, resolved_as, target, connector, resolution, settlement_id
     FROM suspense_items AS item JOIN bank_lines ON bank_lines.id = line_id
     WHERE item.id = %(id)s FOR NO KEY UPDATE OF item
 """

@@ -8,7 +8,7 @@ that makes no sense, is ``Unknown``, and whoever asked looks the order up before
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal, Protocol
 from uuid import UUID
 
@@ -145,6 +145,38 @@ class PaymentReturned(Message):
     charge: UUID
     at: datetime
     code: str
+
+
+class SettlementReport(Message):
+    """What an acquirer pays to our account, and what it has netted.
+
+    Its money comes later, as a line of a bank's statement. All amounts are of the days that it
+    covers, in minor units of ``currency``.
+
+    Attributes:
+        reference: What the acquirer's bank will write beside the money.
+        expected_on: The day on which the money should be there.
+        gross_minor: Captured.
+        refunds_minor: Refunded.
+        returns_minor: Bank debits that came back.
+        disputes_minor: Withdrawn for disputes, less what was reinstated.
+        costs_minor: What the acquirer keeps.
+    """
+
+    reference: str
+    currency: str
+    expected_on: date
+    gross_minor: int
+    refunds_minor: int = 0
+    returns_minor: int = 0
+    disputes_minor: int = 0
+    costs_minor: int = 0
+
+    @property
+    def net_minor(self) -> int:
+        """What is paid."""
+        taken = self.refunds_minor + self.returns_minor + self.disputes_minor + self.costs_minor
+        return self.gross_minor - taken
 
 
 Notice = DisputeOpened | DisputeClosed | PaymentReturned

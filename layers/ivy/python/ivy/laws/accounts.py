@@ -109,8 +109,8 @@ _OWED: LiteralString = (
 L5 = Law(
     "L5",
     "Each account is what the objects say it must be: charges and their days, refunds, disputes,"
-    " reserves, payouts, recoveries, lines of statements. bank:client is what banks state, but for"
-    " what is on its way.",
+    " reserves, payouts, recoveries, lines of statements, settlements of acquirers. bank:client is"
+    " what banks state, but for what is on its way.",
     "WITH"
     + _OWED
     + ","

@@ -17,14 +17,28 @@ OWED: LiteralString = """
             ('suspense:bank', -amount)) AS line (name, amount)
         WHERE outcome = 'suspense'
         UNION ALL
-        SELECT 0, livemode, currency, line.name, line.amount FROM suspense_items
+        SELECT 0, lines.livemode, lines.currency, line.name, line.amount
+        FROM bank_lines AS lines LEFT JOIN acquirer_settlements AS said ON line_id = lines.id
         CROSS JOIN LATERAL (VALUES
-            ('suspense:bank', amount),
-            (CASE resolved_as WHEN 'acquirer' THEN 'acquirer_receivable:' || connector
+            ('bank:client', lines.amount),
+            ('acquirer_receivable:' || connector, -coalesce(net, 0)),
+            ('suspense:bank', coalesce(net, 0) - lines.amount)) AS line (name, amount)
+        WHERE outcome = 'acquirer'
+        UNION ALL
+        SELECT 0, items.livemode, items.currency, line.name, line.amount
+        FROM suspense_items AS items
+        LEFT JOIN acquirer_settlements AS said ON said.id = target
+        CROSS JOIN LATERAL (
+            SELECT CASE resolved_as WHEN 'acquirer' THEN coalesce(net, amount) ELSE amount END
+                AS moved) AS resolved
+        CROSS JOIN LATERAL (VALUES
+            ('suspense:bank', moved),
+            (CASE resolved_as WHEN 'acquirer' THEN 'acquirer_receivable:' || items.connector
                               WHEN 'loss' THEN 'loss:writeoff'
-                              ELSE resolved_as END, -amount)) AS line (name, amount)
+                              ELSE resolved_as END, -moved)) AS line (name, amount)
         WHERE resolved_as IN ('acquirer', 'rounding', 'loss')"""
 """What lines that are no payout's owe to our accounts; what was resolved to a payout owes nothing.
+A line that is a settlement owes its acquirer what that said, and to suspense what it differs by.
 """
 
 # What banks state is in the books, but for what is on its way: a payout is paid when the bank says

@@ -133,7 +133,9 @@ L10 = Law(
     JOIN posting_kinds ON code = kind
     LEFT JOIN (SELECT prefix, merchant_id, livemode, id FROM objects
                UNION ALL
-               SELECT 'sus', 0, livemode, id FROM suspense_items) AS objects
+               SELECT 'sus', 0, livemode, id FROM suspense_items
+               UNION ALL
+               SELECT 'acs', 0, livemode, id FROM acquirer_settlements) AS objects
         ON (merchant_id, objects.livemode, objects.id, prefix)
         = (owner, journal.livemode, source, source_prefix)
     """,

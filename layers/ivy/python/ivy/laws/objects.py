@@ -79,7 +79,8 @@ L9 = Law(
 L14 = Law(
     "L14",
     "Each transaction has one event and each change of state one, and both are what the state"
-    " machine says. A transaction in nobody's books but ours has one suspense item instead.",
+    " machine says. A transaction in nobody's books but ours has one suspense item or settlement of"
+    " an acquirer instead.",
     "WITH"
     + OBJECTS
     + """,
@@ -140,10 +141,14 @@ L14 = Law(
     UNION ALL
     SELECT CASE WHEN count(postings.id) <> 1 OR count(noted.id) <> 1 THEN
         concat('ltx_', replace(coalesce(postings.id, noted.id)::text, '-', ''), ' is ',
-               count(postings.id), ' postings of ours, of ', count(noted.id), ' suspense items')
+               count(postings.id), ' postings of ours, of ', count(noted.id),
+               ' suspense items and settlements of acquirers')
     END
     FROM (SELECT id FROM postings WHERE owner = 0) AS postings
-    FULL JOIN (SELECT ledger_transaction AS id FROM suspense_items
+    FULL JOIN (SELECT ledger_transaction AS id FROM suspense_items WHERE settlement_id IS NULL
+               UNION ALL
+               SELECT ledger_transaction FROM acquirer_settlements
+               WHERE status = 'received' AND received_as <> 'resolved'
                UNION ALL
                SELECT resolution FROM suspense_items WHERE resolution IS NOT NULL) AS noted
         USING (id)
