@@ -178,6 +178,10 @@ def _ran(asked: str, environment: Mapping[str, str]) -> list[float]:
 def _of_starts(imports: Rounds, firsts: Rounds) -> list[Figure]:
     function, nothing = costs(imports, "function"), costs(imports, "nothing")
     second = costs(firsts, "second").median / 1e3
+    both = [
+        Run(1, start.seconds + first.seconds, start.cpu_seconds + first.cpu_seconds)
+        for start, first in zip(firsts["import"], firsts["first"], strict=True)
+    ]
     return [
         Figure(
             "11", "cold import of the packaged charge function / python -c pass", TIMES,
@@ -189,6 +193,10 @@ def _of_starts(imports: Rounds, firsts: Rounds) -> list[Figure]:
             cpu_ratio(firsts, "first", "import"), "cpu", gate=1.0, target=0.3,
             anchor=costs(firsts, "import"),
             note=f"{costs(firsts, 'first').median / 1e3:.0f} ms; the second {second:.1f} ms",
+        ),
+        Figure(
+            "12b", "import and first request together / python -c pass", TIMES,
+            cpu_ratio({**imports, "both": both}, "both", "nothing"), "cpu", anchor=nothing,
         ),
     ]  # fmt: skip
 
