@@ -35,7 +35,7 @@ from functions.reports import create as create_report
 from functions.reports import get as get_report
 from functions.settlements import list as list_settlements
 from functions.settlements import settle
-from functions.test_clock import advance, step
+from functions.test_clock import advance, bank, step
 from functions.test_clock import get as get_clock
 from functions.webhooks import delete as delete_endpoint
 from ivy import clock_run, clocks, ids, payout_outcomes
@@ -258,7 +258,7 @@ def clock(world: World, key: str) -> None:
         asked = world.ask(advance.handler, account, {"days": 10})
         assert asked.status == advance.handler.status or asked.code == "clock_advancing"
         for _ in range(MAX_ROUNDS):
-            while world.deliver(step.handler, settle.handler):
+            while world.deliver(step.handler, settle.handler, bank.handler):
                 pass
             world.sweep()
             if platform.read(get_clock.handler, account)["status"] == "ready":
