@@ -71,8 +71,14 @@ class Books:
 
 
 def post(tx: Transaction, tenant: Tenant, amount: int, currency: str = "USD") -> None:
-    at = ids.now()
     legs = (debit(Chart.ACQUIRER_RECEIVABLE_SIMULATED, amount), credit(Chart.PENDING, amount))
+    post_legs(tx, tenant, legs, currency)
+
+
+def post_legs(
+    tx: Transaction, tenant: Tenant, legs: tuple[ledger.Leg, ...], currency: str = "USD"
+) -> None:
+    at = ids.now()
     ledger.post(
         tx,
         tenant,
@@ -112,6 +118,21 @@ def test_a_balance_is_the_same_before_and_after_a_roll_up(books: Books) -> None:
     assert books.roll_up() == 0
     assert books.pending() == before
     assert books.stored()[1001_840_0_210] == -357
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_each_of_the_four_legs_counts(books: Books, place: int) -> None:
+    others = [
+        debit(Chart.ACQUIRER_RECEIVABLE_SIMULATED, 100),
+        credit(Chart.INCOME_PROCESSING, 30),
+        credit(Chart.INCOME_DISPUTE, 20),
+    ]
+    legs = (*others[:place], credit(Chart.PENDING, 50), *others[place:])
+    with books.app.transaction(ADA) as tx:
+        post_legs(tx, ADA, legs)
+    assert books.pending() == {"USD": 50}
+    books.roll_up()
+    assert books.pending() == {"USD": 50}
 
 
 def test_test_and_live_are_counted_apart(books: Books) -> None:
