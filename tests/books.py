@@ -372,7 +372,7 @@ SAID = {"ACQ-1": 4_321, "ACQ-2": 2_000, "ACQ-3": 1_500, "ACQ-4": 1_700}
 
 
 def _statement(platform: Platform, merchant: int) -> None:
-    """A bank states a payout, what an acquirer pays, and lines of nobody: open, written off."""
+    """A bank states a payout, two deposits, what an acquirer pays, and what is nobody's."""
     with platform.store.superuser() as root:
         root.execute("SET session_replication_role = replica")
         root.execute(
@@ -384,10 +384,21 @@ def _statement(platform: Platform, merchant: int) -> None:
             " UPDATE payouts SET bank_file = file.id FROM file WHERE status = 'paid'"
         )
         ((paid, amount),) = root.execute("SELECT id, amount FROM payouts WHERE status = 'paid'")
+        root.execute(
+            "WITH file AS (INSERT INTO bank_files (id, kind, merchant_id, livemode, total,"
+            " created_at, execute_on, transfer_count, rail, currency, key, sha256)"
+            " SELECT uuidv7(), 'micro_deposit', min(merchant_id), false, 77, now(), now(), 2,"
+            " 'ach', 'USD', 'bank/out/test/deposits', repeat('0', 64)"
+            " FROM micro_deposits WHERE NOT canceled RETURNING id)"
+            " UPDATE micro_deposits SET bank_file = file.id FROM file WHERE NOT canceled"
+        )
+        deposits = dict(root.execute("SELECT amount, id FROM micro_deposits WHERE NOT canceled"))
     at = ids.now()
     reference = ids.Prefix("po").write(paid)
     amounts = {-amount: reference, UNCLAIMED: None, 1: None, -40: None, -7: None, 9_820: None}
     amounts |= {4_321: "ACQ-1", 1_999: "ACQ-2", 1_450: None}
+    for each in (-32, -45, 45):
+        amounts[each] = ids.Prefix("md").write(deposits[abs(each)])
     lines = tuple(
         StatementLine(each, at.date(), "REF", whose, "A LINE") for each, whose in amounts.items()
     )

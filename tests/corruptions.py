@@ -215,6 +215,19 @@ CORRUPTIONS = (
         "UPDATE recoveries SET written_off = written_off - 1 WHERE status = 'written_off'",
     ),
     Corruption(
+        "L5",
+        "a micro-deposit of another amount than was posted",
+        "USD, expense:processor: entries sum to ",
+        "UPDATE micro_deposits SET amount = amount + 1 WHERE amount = 32 AND NOT canceled",
+    ),
+    Corruption(
+        "L14",
+        "a micro-deposit that names another posting than its own",
+        " is 1 postings of ours, of 0 items, settlements of acquirers or deposits",
+        "UPDATE micro_deposits SET ledger_transaction = uuidv7() WHERE amount = 32"
+        " AND ledger_transaction IS NOT NULL",
+    ),
+    Corruption(
         "L14",
         "a balance that has crossed zero and told nobody",
         " is at version ",
@@ -266,7 +279,7 @@ CORRUPTIONS = (
     Corruption(
         "L14",
         "a settlement that came and is posted nowhere",
-        "0 postings of ours, of 1 suspense items and settlements of acquirers",
+        "0 postings of ours, of 1 items, settlements of acquirers or deposits",
         "UPDATE acquirer_settlements SET ledger_transaction = uuidv7(), status = 'received',"
         " received_as = 'exact', received_at = now(),"
         " line_id = (SELECT id FROM bank_lines WHERE amount = -40) WHERE net = 1700",
@@ -520,7 +533,7 @@ CORRUPTIONS = (
     Corruption(
         "L14",
         "a posting of ours that no item names",
-        " is 1 postings of ours, of 0 suspense items",
+        " is 1 postings of ours, of 0 items, settlements of acquirers or deposits",
         "UPDATE suspense_items SET ledger_transaction = uuidv7() WHERE amount = 5000",
     ),
     Corruption(
@@ -606,7 +619,8 @@ CORRUPTIONS = (
         "a bank account that nobody has verified",
         "is the last to speak of what is verified, and says verification_failed",
         "UPDATE bank_accounts SET status = 'verified', verification_attempts = 0,"
-        " verified_at = created_at, payable_from = created_at + interval '24 hours'"
+        " failure_code = NULL, last_attempt_at = NULL, verified_at = created_at,"
+        " payable_from = created_at + interval '24 hours'"
         " WHERE status = 'verification_failed'",
     ),
     Corruption(

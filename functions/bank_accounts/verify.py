@@ -9,6 +9,7 @@ from ivy.errors import (
     BankAccountAlreadyVerified,
     BankAccountVerificationFailed,
     MicroDepositMismatch,
+    MicroDepositsNotSent,
 )
 from ivy.ids import BankAccountId
 from ivy.needs import Need
@@ -18,7 +19,12 @@ from ivy.serve import endpoint
 @endpoint(
     "POST /v1/bank_accounts/{id}/verify",
     scope=Scope.BANK_ACCOUNTS_WRITE,
-    errors=(BankAccountAlreadyVerified, BankAccountVerificationFailed, MicroDepositMismatch),
+    errors=(
+        BankAccountAlreadyVerified,
+        BankAccountVerificationFailed,
+        MicroDepositMismatch,
+        MicroDepositsNotSent,
+    ),
     uses=(Need.DATABASE, Need.EVENTS_QUEUE),
 )
 def handler(
@@ -29,8 +35,11 @@ def handler(
 ) -> BankAccount:
     """Verify a bank account with the two amounts that were sent to it, in any order.
 
-    Each wrong answer counts, and after the third the account is `verification_failed`: delete it
-    and add it anew. In test mode the amounts are 32 and 45.
+    `bank_account.deposits_sent` says that they are on their way, and
+    `verification.deposits_arrive_on` on which day a statement shows them. Each wrong answer counts,
+    and after the third the account is `verification_failed`; of one number three answers may be
+    wrong in 30 days, however often it is added. In test mode the amounts are 32 and 45, and can be
+    named at once.
     """
     with database.transaction(caller.tenant) as tx:
         attempted = verification.verify(tx, caller, id, sent)

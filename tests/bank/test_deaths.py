@@ -12,7 +12,7 @@ import pytest
 from functions.bank import receive, simulated
 from functions.outbox import relay
 from functions.payouts import process, submit
-from ivy import errors, ids, payout_files, payout_requests
+from ivy import errors, ids, order_files, payout_requests
 from ivy.callers import Caller
 from ivy.database import Database, Tenant
 from ivy.ids import UUID
@@ -147,7 +147,7 @@ def test_two_runs_at_once_make_one_file(exchange: Exchange) -> None:
         database = Database(exchange.here.platform.store.url("ivy_jobs"))
         start.wait()
         with database.transaction() as tx:
-            begun = payout_files.prepare(tx, ids.now())
+            begun = order_files.prepare(tx, ids.now())
         database.close()
         return begun
 
@@ -194,7 +194,7 @@ def _race(exchange: Exchange, caller: Caller, payout: UUID) -> bool:
         database = Database(store.url("ivy_jobs"))
         with database.transaction() as tx:
             start.wait()
-            payout_files.prepare(tx, ids.now())
+            order_files.prepare(tx, ids.now())
         database.close()
 
     with ThreadPoolExecutor(2) as threads:

@@ -13,7 +13,7 @@ from functions.bank_accounts import create, delete
 from functions.outbox import relay
 from functions.payouts import cancel, submit
 from functions.payouts import create as create_payout
-from ivy import payout_files, payouts
+from ivy import order_files, payouts
 from ivy import simulated_bank_accounts as numbers
 from ivy.bank_files import CreditTransfer, Originator, PaymentFile, UsAccount, nacha, reasons
 from tests.bank.exchange import EARNED, EXECUTED, RETURNED, Exchange
@@ -185,7 +185,7 @@ def test_a_sum_that_one_file_cannot_state_goes_in_two(
     exchange.earn()
     account = exchange.linked()
     first, second = (exchange.pay(account, amount) for amount in (1_000, 1_001))
-    monkeypatch.setattr(payout_files, "MAX_TOTAL_MINOR", 2_000)
+    monkeypatch.setattr(order_files, "MAX_TOTAL_MINOR", 2_000)
     exchange.submit()
     assert [exchange.status(each) for each in (first, second)] == ["in_transit", "pending"]
     exchange.submit()
@@ -194,7 +194,7 @@ def test_a_sum_that_one_file_cannot_state_goes_in_two(
 
 
 def test_a_file_of_the_largest_payouts_can_be_written() -> None:
-    count = payout_files.MAX_TOTAL_MINOR // payouts.MAX_AMOUNT_MINOR
+    count = order_files.MAX_TOTAL_MINOR // payouts.MAX_AMOUNT_MINOR
     transfers = tuple(
         CreditTransfer(
             end_to_end_id=f"po_{trace:032x}",

@@ -156,7 +156,7 @@ def test_an_ach_return_of_another_amount_does_nothing(exchange: Exchange, payout
     exchange.give("r.ach", returned(exchange, payout, amount_minor=999))
     ((kind, status, _, _, answers, _, unmatched),) = exchange.receipts()
     assert (kind, status, answers) == ("nacha_returns", "accepted", 0)
-    assert [each["reason"] for each in unmatched] == ["another amount than the payout's"]
+    assert [each["reason"] for each in unmatched] == ["another amount than the order's"]
     assert exchange.status(payout) == "in_transit"
     exchange.give("right.ach", returned(exchange, payout))
     assert exchange.seen(payout)["failure_code"] == "account_closed"
@@ -170,7 +170,7 @@ def test_what_is_said_of_a_payout_that_is_not_ours(exchange: Exchange, payout: s
     exchange.give("s.xml", pain002.write(report))
     exchange.give("t.bai2", stated(line(-1_000, STRANGER), line(1_700, "SOMEBODY")))
     reasons = [[each["reason"] for each in row[-1]] for row in exchange.receipts()]
-    assert reasons == [["no payout of ours"]] * 3
+    assert reasons == [["no order of ours"]] * 3
     assert exchange.status(payout) == "in_transit"
     assert exchange.rows("SELECT amount FROM bank_lines WHERE payout_id IS NULL ORDER BY 1") == [
         (-1_000,), (1_700,),
@@ -189,7 +189,7 @@ def test_a_line_in_another_currency_is_not_about_a_payout(exchange: Exchange, eu
     assert exchange.status(euros) == "in_transit"
     ((_, status, _, _, answers, _, unmatched),) = exchange.receipts()
     assert (status, answers) == ("accepted", 0)
-    assert [each["reason"] for each in unmatched] == ["no payout of ours"]
+    assert [each["reason"] for each in unmatched] == ["no order of ours"]
 
 
 def test_a_statement_of_an_account_that_is_not_ours(exchange: Exchange, payout: str) -> None:

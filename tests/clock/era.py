@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from functions.bank import acquirer, receive, simulated
+from functions.bank_accounts import create as create_account
+from functions.bank_accounts import get as get_account
 from functions.charges import expire
 from functions.connectors import collect
 from functions.disputes import lapse
@@ -96,6 +98,17 @@ class Era(Till):
     def linked(self, number: str) -> str:
         """Add a bank account that is payable at once, and return its id."""
         return linked(self.here.platform, self.here.connection, self.account, number)
+
+    def unverified(self, number: str) -> str:
+        """Add a bank account in USD that waits for its two amounts, and return its id."""
+        body = {"account_number": number, "routing_number": "110000000", "country": "US"}
+        body |= {"account_holder_name": "Analytical Engines", "currency": "USD"}
+        made = self.post(create_account.handler, body)
+        assert made.status == 201, made.body
+        return str(made.json()["id"])
+
+    def bank_account(self, account: str) -> Any:
+        return self.here.get(get_account.handler, self.account, id=account).json()
 
     def withdraw(self, account: str, amount: int, currency: str = "USD") -> str:
         """Ask for a payout, and return its id."""

@@ -38,6 +38,7 @@ def agree_on_payouts(era: Era) -> None:
     era.linked("000123456789")
     era.linked("DE73370400440000000201")
     era.linked("GB69NWBK60161300000101")
+    era.unverified("000123000003")  # which does not exist: its two amounts come back
     era.charge(currency="GBP", amount=4_300)
     era.work()
 
@@ -180,6 +181,24 @@ def test_the_acquirer_pays_by_each_merchants_clock(ada: Era, bob: Era) -> None:
     bob.go(days=3)
     assert (ada.received(), bob.received()) == (paid, paid)
     prove(ada)
+
+
+def test_an_account_hears_of_its_deposits_by_its_merchants_clock(ada: Era, bob: Era) -> None:
+    ada.here.reset(BEGIN)
+    mine, theirs = (era.unverified("000123000003") for era in (ada, bob))
+    ada.go(days=1)
+    sent = ada.bank_account(mine)
+    assert sent["verification"]["deposits_arrive_on"] == "2026-11-25"
+    ada.go(days=5)
+    told = [type_ for type_, _ in ada.events() if type_.startswith("bank_account.")]
+    assert told == [
+        f"bank_account.{each}" for each in ("created", "deposits_sent", "verification_failed")
+    ]
+    assert bob.bank_account(theirs)["version"] == 1
+    prove(ada)
+    bob.go(days=6)
+    assert bob.bank_account(theirs)["failure_code"] == "no_account"
+    prove(bob)
 
 
 @pytest.mark.parametrize("days", [1, 7])

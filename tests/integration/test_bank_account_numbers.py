@@ -88,9 +88,11 @@ def test_the_app_writes_the_number_and_cannot_read_it(
             "status = 'verified', version = 2, verified_at = now(), payable_from = '2020-01-01'",
             "payable_once_verified",
         ),
-        ("verified_at = now(), payable_from = now(), version = 2", "no way from"),
-        ("status = 'verification_failed', version = 2", "failed_means_no_attempt_left"),
-        ("verification_attempts = 3", "failed_means_no_attempt_left"),
+        ("verified_at = now(), payable_from = now(), version = 2", "verified_means_when"),
+        ("status = 'verification_failed', version = 2", "failed_means_why"),
+        ("failure_code = 'wrong_amounts', version = 2", "failed_means_why"),
+        ("verification_attempts = 3", "no_attempt_left_means_failed"),
+        ("last_attempt_at = NULL", "attempts_means_when"),
         ("verification_attempts = 0", "attempts are not taken back"),
         ("account_number = '000123456780', last4 = '6780'", "does not change"),
         ("currency = 'EUR', version = 2", "does not change"),
@@ -103,9 +105,12 @@ def test_the_database_refuses_what_the_program_never_asks(
 ) -> None:
     ada = deployed.open_account("ada@example.com")
     with shared_store.superuser() as root:
+        root.execute("DELETE FROM micro_deposits")
         root.execute("DELETE FROM bank_accounts")
         made = added(deployed, ada)
-        root.execute("UPDATE bank_accounts SET verification_attempts = 1")
+        root.execute(
+            "UPDATE bank_accounts SET verification_attempts = 1, last_attempt_at = created_at"
+        )
         with pytest.raises(psycopg.errors.CheckViolation, match=refused):
             root.execute(
                 f"UPDATE bank_accounts SET {change} WHERE id = %s".encode(),
@@ -295,6 +300,7 @@ def test_the_account_numbers_for_tests_can_be_added(
 ) -> None:
     ada = deployed.open_account("ada@example.com")
     with shared_store.superuser() as root:
+        root.execute("DELETE FROM micro_deposits")
         root.execute("DELETE FROM bank_accounts")
     body = {"routing_number": simulated.ROUTING_NUMBER, "account_number": number}
     assert add(deployed, ada, US | body).status == 201
@@ -306,6 +312,7 @@ def test_the_ibans_for_tests_can_be_added(
 ) -> None:
     ada = deployed.open_account("ada@example.com")
     with shared_store.superuser() as root:
+        root.execute("DELETE FROM micro_deposits")
         root.execute("DELETE FROM bank_accounts")
     currency = {"DE": "EUR", "GB": "GBP"}[iban[:2]]
     body = BY_IBAN | {"country": iban[:2], "currency": currency, "iban": iban}

@@ -24,6 +24,7 @@ from tests.bank_accounts import (
     RIGHT,
     THREADS,
     WRONG,
+    add,
     added,
     at_once,
     attempt,
@@ -88,6 +89,7 @@ def test_three_wrong_answers_end_it(platform: Platform, ada: Account) -> None:
     assert attempt(platform, ada, made, WRONG).json()["attempts_left"] == 0
     after = shown(platform, ada, made)
     assert (after["status"], after["version"]) == ("verification_failed", 2)
+    assert after["failure_code"] == "wrong_amounts"
     refused = attempt(platform, ada, made, RIGHT)
     assert (refused.status, refused.code) == (409, "bank_account_verification_failed")
     assert shown(platform, ada, made) == after
@@ -108,6 +110,7 @@ def test_what_can_be_no_amounts_does_not_count(
 ) -> None:
     ada = deployed.open_account("ada@example.com")
     with shared_store.superuser() as root:
+        root.execute("DELETE FROM micro_deposits")
         root.execute("DELETE FROM bank_accounts")
     made = added(deployed, ada)
     assert attempt(deployed, ada, made, amounts).code == "request_invalid"
@@ -115,8 +118,8 @@ def test_what_can_be_no_amounts_does_not_count(
 
 
 def test_attempts_at_once_are_three_in_all(store: Store, platform: Platform, ada: Account) -> None:
-    for _ in range(5):
-        made = added(platform, ada)
+    for turn in range(5):
+        made = added(platform, ada, account_number=f"00012345670{turn}")
         caller, account = caller_of(ada), key_of_id(made["id"])
 
         def work(database: Database, caller: Caller = caller, account: UUID = account) -> str:
@@ -130,6 +133,57 @@ def test_attempts_at_once_are_three_in_all(store: Store, platform: Platform, ada
         assert shown(platform, ada, made)["status"] == "verification_failed"
         assert len(history(platform, ada, made)) == 2
         removed(platform, ada, made)
+
+
+def test_a_number_has_three_attempts_however_often_it_is_added(
+    platform: Platform, ada: Account, bob: Account
+) -> None:
+    for left in (2, 1):
+        made = added(platform, ada)
+        assert made["verification"]["attempts_left"] == left + 1
+        assert attempt(platform, ada, made, WRONG).json()["attempts_left"] == left
+        removed(platform, ada, made)
+    made = added(platform, ada)
+    assert attempt(platform, ada, made, WRONG).json()["attempts_left"] == 0
+    assert add(platform, ada).code == "bank_account_exists"
+    removed(platform, ada, made)
+    refused = add(platform, ada)
+    assert (refused.status, refused.code) == (409, "bank_account_verification_failed")
+    for who, number in ((ada, "000123456780"), (bob, "000123456789")):
+        other = added(platform, who, account_number=number)
+        assert other["verification"]["attempts_left"] == 3
+
+
+def test_attempts_of_a_number_count_for_thirty_days(
+    store: Store, platform: Platform, ada: Account
+) -> None:
+    made = added(platform, ada)
+    for _ in range(3):
+        attempt(platform, ada, made, WRONG)
+    removed(platform, ada, made)
+    for days, answer in ((29, "bank_account_verification_failed"), (30, None)):
+        with store.superuser() as root:
+            root.execute(
+                "UPDATE bank_accounts SET last_attempt_at = now() - make_interval(days => %s)",
+                (days,),
+            )
+        again = add(platform, ada)
+        assert (again.code if answer else None) == answer
+    assert again.json()["verification"]["attempts_left"] == 3
+
+
+def test_an_attempt_is_not_lost_between_deleting_and_adding_anew(
+    store: Store, platform: Platform, ada: Account
+) -> None:
+    """Whoever deletes waits for whoever adds: so the new row has seen every attempt."""
+    made = added(platform, ada)
+    attempt(platform, ada, made, WRONG)
+    with store.superuser() as adding, store.superuser() as deleting:
+        adding.autocommit = deleting.autocommit = False
+        adding.execute("SELECT pg_advisory_xact_lock(%s)", (ada.merchant_id,))
+        deleting.execute("SET lock_timeout = '100ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            deleting.execute("UPDATE bank_accounts SET status = 'deleted', version = version + 1")
 
 
 def test_right_answers_at_once_verify_once(store: Store, platform: Platform, ada: Account) -> None:

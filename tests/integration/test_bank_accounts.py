@@ -11,7 +11,7 @@ from functions.api_keys import create as create_key
 from functions.bank_accounts import create, delete, get, verify
 from functions.bank_accounts import list as list_accounts
 from functions.webhooks import create as create_endpoint
-from ivy import bank_accounts, errors, ids, proof
+from ivy import bank_accounts, errors, ids, micro_deposits, proof
 from ivy.bank_accounts import NewBankAccount
 from ivy.database import Database, Tenant
 from tests.bank_accounts import (
@@ -73,8 +73,14 @@ def test_a_us_account_is_added(platform: Platform, ada: Account) -> None:
         "bic": None,
         "last4": "6789",
         "status": "pending_verification",
+        "failure_code": None,
         "payable_from": None,
-        "verification": {"method": "micro_deposits", "attempts_left": 3, "verified_at": None},
+        "verification": {
+            "method": "micro_deposits",
+            "attempts_left": 3,
+            "deposits_arrive_on": None,
+            "verified_at": None,
+        },
         "version": 1,
     }
 
@@ -195,15 +201,18 @@ def test_live_accounts_wait_until_live_mode_is_open(
     with store.superuser() as root:
         (amounts,) = root.execute("SELECT micro_deposits FROM bank_accounts").fetchone() or ([],)
     assert all(1 <= amount <= 99 for amount in amounts)
+    assert attempt(platform, live, made, amounts).code == "micro_deposits_not_sent"
+    with store.superuser() as root:
+        root.execute("UPDATE bank_accounts SET deposits_arrive_on = now(), version = version + 1")
     assert attempt(platform, live, made, amounts).json()["status"] == "verified"
 
 
 def test_live_amounts_are_not_guessable() -> None:
     live = Tenant(1, livemode=True)
-    drawn = {bank_accounts._deposits(live) for _ in range(200)}
+    drawn = {tuple(micro_deposits.amounts(live)) for _ in range(200)}
     assert len(drawn) > 150
     assert all(1 <= amount <= 99 for pair in drawn for amount in pair)
-    assert bank_accounts._deposits(Tenant(1, livemode=False)) == (32, 45)
+    assert micro_deposits.amounts(Tenant(1, livemode=False)) == [32, 45]
 
 
 # -- deleting, reading, events

@@ -266,6 +266,17 @@ def added(world: World, *attempts: list[int]) -> str:
     return str(made)
 
 
+def verified_too_early(world: World) -> Reply:
+    """Name the amounts of a live account before any bank has been told of them."""
+    key = world.key(mode="live")["secret"]
+    with world.platform.store.superuser() as root:
+        root.execute("UPDATE merchants SET live_open = true")
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        made = world._send(create_account.handler, of_another_bank(), bearer=key, headers=headers)
+        root.execute("UPDATE merchants SET live_open = false")
+    return world._send(verify_account.handler, {"amounts": RIGHT}, bearer=key, id=made.json()["id"])
+
+
 def added_twice(world: World) -> Reply:
     new = of_another_bank()
     world.post(create_account.handler, **new)
@@ -428,6 +439,7 @@ REACHED: dict[str, Callable[[World], Reply]] = {
     "bank_account_verification_failed": lambda world: world.post(
         verify_account.handler, id=added(world, WRONG, WRONG, WRONG), amounts=RIGHT
     ),
+    "micro_deposits_not_sent": verified_too_early,
     "bank_account_unverified": lambda world: paid_to(world, added(world)),
     "bank_account_cooling_off": lambda world: paid_to(world, added(world, RIGHT)),
     "approver_not_a_person": lambda world: world.post(approve.handler, id="po_" + "0" * 32),

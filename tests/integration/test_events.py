@@ -356,7 +356,7 @@ DONE: dict[str, LiteralString] = {
     "disputes": "SELECT outcome FROM attempts WHERE subject = %(contested)s",
     "delivery_results": "SELECT outcome FROM delivery_attempts WHERE delivery_id = %(sending)s",
     "scheduled_payouts": "SELECT count(*) FROM payouts WHERE scheduled_on IS NOT NULL",
-    "test_banking": "SELECT count(*) FROM bank_files",
+    "test_banking": "SELECT count(*) FROM bank_files WHERE kind = 'payout'",
     "payouts": "SELECT status FROM payouts WHERE id = %(refused)s",
     "clock": "SELECT count(*) FROM test_clocks",
     "events": "SELECT count(*) FROM event_watermark WHERE watermark > 0",

@@ -34,6 +34,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *inserting("account_holder_name", "account_type", "routing_number", "account_number"),
             *inserting("iban", "bic", "last4", "fingerprint", "micro_deposits"),
             *updating("status", "version", "verification_attempts", "verified_at", "payable_from"),
+            *updating("deposits_arrive_on", "failure_code", "last_attempt_at"),
         },
         "bank_answers": updating("applied_at"),
         "charges": {
@@ -79,6 +80,11 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *updating("payout_approval_cents", "payout_approval_decided_by"),
             *updating("payout_approval_proposed_cents", "payout_approval_proposed_by"),
             *updating("payout_approval_proposed_at", "settings_version"),
+        },
+        "micro_deposits": {
+            *inserting("merchant_id", "livemode", "id", "bank_account_id", "amount", "created_at"),
+            *inserting("ordinal", "currency"),
+            *updating("canceled", "untold"),
         },
         "outbox": {
             "INSERT",
@@ -169,6 +175,10 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "merchants": updating(
             *("reserve_basis_points", "reserve_days", "overdraft_cents", "settings_version"),
             "recovery_days",
+        ),
+        "micro_deposits": updating(
+            *("bank_file", "arrives_on", "ledger_transaction", "returned_as", "failure_code"),
+            "untold",
         ),
         "outbox": {"INSERT", *updating("next_send_at", "sends")},
         "payouts": updating("bank_file"),

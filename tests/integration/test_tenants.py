@@ -142,6 +142,12 @@ def fill(root: psycopg.Connection[Any], tenant: Tenant) -> None:
         row,
     )
     root.execute(
+        "INSERT INTO micro_deposits (merchant_id, livemode, id, bank_account_id, amount,"
+        " created_at, ordinal, currency) VALUES (%(m)s, %(live)s, %(c)s, %(c)s, 32, now(), 1,"
+        " 'EUR')",
+        row,
+    )
+    root.execute(
         "INSERT INTO payouts (merchant_id, livemode, id, bank_account_id, amount, created_at,"
         " currency, status) VALUES (%(m)s, %(live)s, %(c)s, %(c)s, 1, now(), 'EUR',"
         " 'requires_approval')",
@@ -242,7 +248,9 @@ def test_views_ask_the_caller(root: psycopg.Connection[Any]) -> None:
         "SELECT relname, reloptions FROM pg_class"
         " WHERE relnamespace = 'ivy'::regnamespace AND relkind IN ('v', 'm')"
     ).fetchall()
-    assert views == [("entries", ["security_invoker=true"])]
+    assert sorted(views) == [
+        (name, ["security_invoker=true"]) for name in ("bank_orders", "entries")
+    ]
 
 
 def test_nothing_runs_with_the_rights_of_its_owner(root: psycopg.Connection[Any]) -> None:
@@ -334,6 +342,9 @@ INSERTS = {
     " currency, account_holder_name, iban, last4, fingerprint, micro_deposits) VALUES (%(m)s,"
     " %(live)s, gen_random_uuid(), now(), 'DE', 'EUR', 'Ada', 'DE89370400440532013000', '3000',"
     " repeat('1', 64), '{32,45}')",
+    "micro_deposits": "INSERT INTO micro_deposits (merchant_id, livemode, id, bank_account_id,"
+    " amount, created_at, ordinal, currency) VALUES (%(m)s, %(live)s, gen_random_uuid(), %(c)s,"
+    " 45, now(), 2, 'EUR')",
     "test_clocks": "INSERT INTO test_clocks (merchant_id, livemode, id, created_at, target)"
     " VALUES (%(m)s, %(live)s, gen_random_uuid(), now(), now())"
     " ON CONFLICT DO NOTHING",

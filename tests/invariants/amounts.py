@@ -167,6 +167,15 @@ _SAID_BY_LINES: LiteralString = """
 """
 
 
+_SAID_BY_DEPOSITS: LiteralString = """
+    SELECT 0, livemode, currency, part.*
+    FROM micro_deposits,
+    LATERAL (SELECT
+        amount * num_nonnulls(ledger_transaction) - amount * num_nonnulls(returned_as) AS gone)
+        AS fact,
+    LATERAL (VALUES (150, gone), (510, -gone)) AS part (code, amount)
+"""
+
 _SAID_BY_RECOVERIES: LiteralString = """
     SELECT merchant_id, livemode, currency, part.*
     FROM recoveries,
@@ -185,7 +194,8 @@ def i6_accounts_hold_what_objects_say(connection: Connection) -> list[str]:
         f"WITH {LEGS}, {MONEY}, {ACQUIRERS}"
         f", said AS ({_SAID_BY_CHARGES} UNION ALL {_SAID_BY_REFUNDS} UNION ALL {_SAID_BY_DISPUTES}"
         f" UNION ALL {_SAID_BY_RESERVES} UNION ALL {_SAID_BY_PAYOUTS}"
-        f" UNION ALL {_SAID_BY_RECOVERIES} UNION ALL {_SAID_BY_LINES})"
+        f" UNION ALL {_SAID_BY_RECOVERIES} UNION ALL {_SAID_BY_LINES}"
+        f" UNION ALL {_SAID_BY_DEPOSITS})"
         """, wanted AS (
             SELECT CASE WHEN said.code BETWEEN 200 AND 299 OR said.code BETWEEN 900 AND 949
                         THEN merchant_id ELSE 0 END AS owner,

@@ -55,6 +55,7 @@ _MACHINES: dict[str, LiteralString] = {
     """,
     "bank_account": """
         - pending_verification created
+        pending_verification pending_verification deposits_sent
         pending_verification verified verified
         pending_verification verification_failed verification_failed
         pending_verification deleted deleted
@@ -123,7 +124,8 @@ def i7_each_change_has_one_event(connection: Connection) -> list[str]:
                        'status', status, 'fee', fee, 'amount', amount) FROM disputes
             UNION ALL
             SELECT merchant_id, livemode, id, version, status, jsonb_build_object(
-                       'status', status, 'last4', last4, 'fingerprint', fingerprint
+                       'status', status, 'last4', last4, 'fingerprint', fingerprint,
+                       'failure_code', failure_code
                    ) FROM bank_accounts
             UNION ALL
             SELECT merchant_id, livemode, id, version, status, jsonb_build_object(

@@ -172,6 +172,17 @@ _DUE_OF_LINES: LiteralString = """
 """
 
 
+_DUE_OF_DEPOSITS: LiteralString = """
+    SELECT id, 0, livemode, number, leg.*
+    FROM micro_deposits JOIN money USING (currency),
+    LATERAL (VALUES
+        (64, 510, amount, ledger_transaction IS NOT NULL),
+        (64, 150, -amount, ledger_transaction IS NOT NULL),
+        (65, 150, amount, returned_as IS NOT NULL),
+        (65, 510, -amount, returned_as IS NOT NULL)
+    ) AS leg (kind, code, amount, happened)
+"""
+
 _DUE_OF_RECOVERIES: LiteralString = """
     SELECT id, merchant_id, livemode, number, leg.*
     FROM recoveries JOIN money USING (currency),
@@ -195,7 +206,7 @@ def i3_each_transition_is_posted_once(connection: Connection) -> list[str]:
         ", held AS (SELECT DISTINCT object_id FROM events WHERE type = 'charge.authorized')"
         f", due AS ({_DUE_OF_CHARGES} UNION ALL {_DUE_OF_REFUNDS} UNION ALL {_DUE_OF_DISPUTES}"
         f" UNION ALL {_DUE_OF_SETTLEMENTS} UNION ALL {_DUE_OF_PAYOUTS}"
-        f" UNION ALL {_DUE_OF_RECOVERIES} UNION ALL {_DUE_OF_LINES})"
+        f" UNION ALL {_DUE_OF_RECOVERIES} UNION ALL {_DUE_OF_LINES} UNION ALL {_DUE_OF_DEPOSITS})"
         """, wanted AS (
             SELECT source, kind, amount,
                    CASE WHEN code BETWEEN 200 AND 299 OR code BETWEEN 900 AND 949
@@ -218,6 +229,8 @@ def i3_each_transition_is_posted_once(connection: Connection) -> list[str]:
               SELECT id, ledger_transaction, 30 FROM settlements UNION ALL
               SELECT id, ledger_transaction, 31 FROM reserves UNION ALL
               SELECT id, ledger_transaction, 40 FROM payouts UNION ALL
+              SELECT id, ledger_transaction, 64 FROM micro_deposits UNION ALL
+              SELECT id, returned_as, 65 FROM micro_deposits UNION ALL
               SELECT id, ledger_transaction, 50 FROM recoveries) AS object
         LEFT JOIN journal ON source = object.id AND journal.kind = object.kind AND part = 0
         WHERE journal.id IS DISTINCT FROM ledger_transaction

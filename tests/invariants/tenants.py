@@ -34,6 +34,7 @@ _TENANT_OF: dict[str, LiteralString] = {
     "journal": "(owner, livemode) IS DISTINCT FROM (current_merchant(), current_livemode())",
     "members": "merchant_id IS DISTINCT FROM current_merchant()",
     "merchant_changes": "merchant_id IS DISTINCT FROM current_merchant()",
+    "micro_deposits": _OF_ANOTHER,
     "merchants": "id IS DISTINCT FROM current_merchant()",
     "outbox": _OF_ANOTHER,
     "payout_items": _OF_ANOTHER,

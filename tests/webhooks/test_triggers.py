@@ -23,6 +23,7 @@ REFERENCE = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").rea
 NOT_TRIGGERED = {
     "charge.expired",
     "bank_account.created",
+    "bank_account.deposits_sent",
     "bank_account.verified",
     "bank_account.verification_failed",
     "bank_account.deleted",

@@ -44,7 +44,7 @@ def receive(tx: Transaction, line: Line, match: Match, at: datetime) -> None:
         value_on=line.booked_on,
         recorded_at=at,
     )
-    ledger.post(tx, Tenant(suspense_items.OURS, line.livemode), posting)
+    ledger.post(tx, Tenant(ledger.OURS, line.livemode), posting)
     tx.run("UPDATE bank_lines SET outcome = 'acquirer' WHERE id = %(id)s", id=line.id)
     acquirer_settlements.receive(tx, settlement, match.how, line=line.id, posting=posting.id, at=at)
     _keep_difference(tx, settlement, line.amount, line.id, posting.id, at=at)

@@ -9,14 +9,10 @@ from uuid import UUID
 from pydantic import Field
 
 from ivy import api_keys, bank_accounts, errors
-from ivy.bank_accounts import (
-    MAX_ATTEMPTS,
-    MAX_DEPOSIT_MINOR,
-    TEST_DEPOSITS_MINOR,
-    BankAccount,
-)
+from ivy.bank_accounts import MAX_ATTEMPTS, WRONG_AMOUNTS, BankAccount
 from ivy.callers import Caller
 from ivy.database import Transaction
+from ivy.micro_deposits import MAX_AMOUNT_MINOR, TEST_AMOUNTS_MINOR
 from ivy.models import Input, example
 
 COOL_OFF = timedelta(hours=24)
@@ -25,10 +21,10 @@ COOL_OFF = timedelta(hours=24)
 class Deposits(Input):
     """The two amounts that arrived, in any order."""
 
-    model_config = example(amounts=list(TEST_DEPOSITS_MINOR))
+    model_config = example(amounts=list(TEST_AMOUNTS_MINOR))
 
     amounts: Annotated[
-        list[Annotated[int, Field(strict=True, ge=1, le=MAX_DEPOSIT_MINOR)]],
+        list[Annotated[int, Field(strict=True, ge=1, le=MAX_AMOUNT_MINOR)]],
         Field(min_length=2, max_length=2, description="Minor units of the account's currency."),
     ]
 
@@ -41,6 +37,7 @@ def verify(tx: Transaction, caller: Caller, account_id: UUID, sent: Deposits) ->
     Raises:
         CredentialInvalid, ResourceMissing.
         BankAccountAlreadyVerified, BankAccountVerificationFailed: By the account's state.
+        MicroDepositsNotSent: In live mode, before a bank has been given them.
     """
     api_keys.check_standing(tx, caller)
     account = bank_accounts.lock(tx, account_id)
@@ -48,6 +45,9 @@ def verify(tx: Transaction, caller: Caller, account_id: UUID, sent: Deposits) ->
         raise errors.BankAccountAlreadyVerified
     if account.status == "verification_failed":
         raise errors.BankAccountVerificationFailed
+    # in test mode everybody knows them, and nobody has to wait for a bank
+    if caller.tenant.livemode and account.verification.deposits_arrive_on is None:
+        raise errors.MicroDepositsNotSent
     at = tx.now()
     if tx.value(_MATCHES, id=account.id, amounts=sorted(sent.amounts)):
         cools_off = tx.value("SELECT cools_off FROM bank_accounts WHERE id = %(id)s", id=account.id)
@@ -64,13 +64,15 @@ def verify(tx: Transaction, caller: Caller, account_id: UUID, sent: Deposits) ->
     missed = account.verification.model_copy(update={"attempts_left": left})
     if left == 0:
         return bank_accounts.change(
-            tx, caller.tenant, account, at, status="verification_failed", verification=missed
+            tx,
+            caller.tenant,
+            account,
+            at,
+            status="verification_failed",
+            failure_code=WRONG_AMOUNTS,
+            verification=missed,
         )
-    tx.run(
-        "UPDATE bank_accounts SET verification_attempts = %(attempts)s WHERE id = %(id)s",
-        id=account.id,
-        attempts=MAX_ATTEMPTS - left,
-    )
+    tx.run(_MISSED, id=account.id, attempts=MAX_ATTEMPTS - left, at=at)
     return account.model_copy(update={"verification": missed})
 
 
@@ -84,5 +86,10 @@ def require_verified(attempted: BankAccount) -> None:
         left = attempted.verification.attempts_left
         raise errors.MicroDepositMismatch(param="amounts", facts={"attempts_left": left})
 
+
+_MISSED = """
+    UPDATE bank_accounts SET verification_attempts = %(attempts)s, last_attempt_at = %(at)s
+    WHERE id = %(id)s
+"""
 
 _MATCHES = "SELECT micro_deposits = %(amounts)s::smallint[] FROM bank_accounts WHERE id = %(id)s"

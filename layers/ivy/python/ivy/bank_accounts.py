@@ -11,8 +11,7 @@ whether two accounts are the same.
 
 from __future__ import annotations
 
-import secrets
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, field
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
-from ivy import api_keys, bank_numbers, credentials, errors, ids, pages, states
+from ivy import api_keys, bank_numbers, credentials, errors, ids, micro_deposits, pages, states
 from ivy.bank_files.text import ascii_text
 from ivy.bank_numbers import AccountNumber, Bic, Iban, RoutingNumber
 from ivy.callers import Caller
@@ -31,9 +30,10 @@ Status = Literal["pending_verification", "verified", "verification_failed"]
 AccountType = Literal["checking", "savings"]
 
 MAX_ATTEMPTS = 3
-MAX_DEPOSIT_MINOR = 99
-TEST_DEPOSITS_MINOR = (32, 45)
-"""What every account in test mode is verified with."""
+"""Wrong answers about one number in 30 days, however often it is added."""
+
+WRONG_AMOUNTS = "wrong_amounts"
+"""The failure code of a verification without an attempt left."""
 
 NAME_LENGTH = 22
 """As much of a holder's name as every kind of file has room for."""
@@ -117,13 +117,15 @@ class Verification(Object):
 
     method: Literal["micro_deposits"] = "micro_deposits"
     attempts_left: int = MAX_ATTEMPTS
+    deposits_arrive_on: date | None = None
     verified_at: Time | None = None
 
 
 class BankAccount(Object):
     """An account that payouts can be sent to from ``payable_from`` on, once it is ``verified``.
 
-    Accounts of one ``fingerprint`` are the same account.
+    Accounts of one ``fingerprint`` are the same account. ``failure_code`` says why a verification
+    has failed: ``wrong_amounts``, or what the bank says with which the deposits came back.
     """
 
     model_config = example(
@@ -140,10 +142,12 @@ class BankAccount(Object):
         last4="6789",
         fingerprint="5f8a1c" + "0" * 58,
         status="verified",
+        failure_code=None,
         payable_from="2026-11-25T09:30:00.000Z",
         verification={
             "method": "micro_deposits",
             "attempts_left": 3,
+            "deposits_arrive_on": "2026-11-25",
             "verified_at": "2026-11-24T09:30:00.000Z",
         },
         version=2,
@@ -162,6 +166,7 @@ class BankAccount(Object):
     last4: str
     fingerprint: str
     status: Status | Literal["deleted"] = "pending_verification"
+    failure_code: str | None = None
     payable_from: Time | None = None
     verification: Verification = Verification()
     version: int = 1
@@ -180,11 +185,13 @@ def add(tx: Transaction, caller: Caller, new: NewBankAccount) -> BankAccount:
     Raises:
         LiveModeLocked: A live account before the merchant's verification is approved.
         BankAccountExists: The merchant has it already in this mode.
+        BankAccountVerificationFailed: Three wrong answers were given about it within 30 days.
     """
     tenant = caller.tenant
     if tenant.livemode and not tx.value("SELECT live_open FROM merchants"):
         raise errors.LiveModeLocked
     at = tx.now()
+    deposits = micro_deposits.amounts(tenant)
     account = BankAccount(
         id=ids.new(at),
         livemode=tenant.livemode,
@@ -214,21 +221,26 @@ def add(tx: Transaction, caller: Caller, new: NewBankAccount) -> BankAccount:
         bic=account.bic,
         last4=account.last4,
         fingerprint=account.fingerprint,
-        micro_deposits=sorted(_deposits(tenant)),
+        micro_deposits=deposits,
     )
     if added is None:
-        raise errors.BankAccountExists
+        raise _why_not_added(tx, account)
+    left = account.verification.model_copy(update={"attempts_left": MAX_ATTEMPTS - added})
+    account = account.model_copy(update={"verification": left})
+    micro_deposits.promise(
+        tx, tenant, account.id, currency=account.currency, amounts_minor=deposits, at=at
+    )
     change = states.transition("bank_account", states.BEGIN, account.status)
     states.record(tx, tenant, change, account, at=at)
     return account
 
 
-def _deposits(tenant: Tenant) -> tuple[int, int]:
-    """Return the amounts that prove whose account it is: known in test mode, secret in live."""
-    if not tenant.livemode:
-        return TEST_DEPOSITS_MINOR
-    first, second = (secrets.randbelow(MAX_DEPOSIT_MINOR) + 1 for _ in range(2))
-    return first, second
+def _why_not_added(tx: Transaction, account: BankAccount) -> errors.Problem:
+    if tx.value(_HELD, fingerprint=account.fingerprint):
+        return errors.BankAccountExists()
+    return errors.BankAccountVerificationFailed(
+        "Three wrong answers were given about this number: try again after 30 days."
+    )
 
 
 def delete(tx: Transaction, caller: Caller, account_id: UUID) -> BankAccount:
@@ -338,7 +350,10 @@ def page(tx: Transaction, query: BankAccountQuery) -> pages.Listing[BankAccount]
 def change(
     tx: Transaction, tenant: Tenant, before: BankAccount, at: datetime, **fields: Any
 ) -> BankAccount:
-    """Write a transition, the account's row and its event, and return the account after it."""
+    """Write a transition, the account's row and its event, and return the account after it.
+
+    One that is not ``pending_verification`` any more waits for no deposits.
+    """
     after = before.model_copy(update={**fields, "version": before.version + 1})
     tx.run(
         _UPDATE,
@@ -346,9 +361,14 @@ def change(
         status=after.status,
         version=after.version,
         attempts=MAX_ATTEMPTS - after.verification.attempts_left,
+        at=at,
+        arrive_on=after.verification.deposits_arrive_on,
+        failure_code=after.failure_code,
         verified_at=after.verification.verified_at,
         payable_from=after.payable_from,
     )
+    if after.status != "pending_verification":
+        micro_deposits.cancel(tx, after.id)
     change = states.transition("bank_account", before.status, after.status)
     states.record(tx, tenant, change, after, at=at)
     return after
@@ -356,8 +376,9 @@ def change(
 
 _SELECT = """
     SELECT id, livemode, created_at, country, currency, account_holder_name, account_type,
-           routing_number, bic, last4, fingerprint, status, payable_from, version,
+           routing_number, bic, last4, fingerprint, status, failure_code, payable_from, version,
            json_build_object('attempts_left', 3 - verification_attempts,
+                             'deposits_arrive_on', deposits_arrive_on,
                              'verified_at', verified_at) AS verification
     FROM bank_accounts WHERE status <> 'deleted'
 """
@@ -372,12 +393,21 @@ _INSERT = """
             %(account_holder_name)s, %(account_type)s, %(routing_number)s, %(account_number)s,
             %(iban)s, %(bic)s, %(last4)s, %(fingerprint)s, %(micro_deposits)s)
     ON CONFLICT (merchant_id, livemode, fingerprint) WHERE status <> 'deleted' DO NOTHING
-    RETURNING true
+    RETURNING verification_attempts
+"""
+
+_HELD = """
+    SELECT true FROM bank_accounts
+    WHERE (merchant_id, livemode, fingerprint)
+        = (current_merchant(), current_livemode(), %(fingerprint)s) AND status <> 'deleted'
 """
 
 _UPDATE = """
     UPDATE bank_accounts
     SET status = %(status)s, version = %(version)s, verification_attempts = %(attempts)s,
+        last_attempt_at = CASE WHEN verification_attempts < %(attempts)s THEN %(at)s
+                               ELSE last_attempt_at END,
+        deposits_arrive_on = %(arrive_on)s, failure_code = %(failure_code)s,
         verified_at = %(verified_at)s, payable_from = %(payable_from)s
     WHERE id = %(id)s
 """

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from ivy import bank_receipts, documents, faults, ids, observe, outbox, payout_files
+from ivy import bank_receipts, documents, faults, ids, observe, order_files, outbox
 from ivy.bank_files import MAX_FILE_BYTES
 from ivy.database import Database, Tenant
 from ivy.documents import Document
@@ -24,9 +24,9 @@ class Submitted(NamedTuple):
     """What was given to the bank.
 
     Attributes:
-        finished: Promises to say so of payouts in files that were prepared before.
+        finished: Promises to say so of what is in files that were prepared before.
         begun: New files.
-        promised: Promises to say so of payouts in those.
+        promised: Promises to say so of what is in those.
     """
 
     finished: int
@@ -44,7 +44,7 @@ class Taken(NamedTuple):
 
 
 def submit(database: Database, tenant: Tenant | None = None) -> Submitted:
-    """Put pending payouts into files and give those to the bank.
+    """Put what waits for the bank into files and give those to it.
 
     Files are prepared in one transaction and written outside of any. What was prepared and not sent
     before is finished first; its bytes are the same again.
@@ -54,11 +54,11 @@ def submit(database: Database, tenant: Tenant | None = None) -> Submitted:
     """
     finished, _ = _send(database, tenant)
     with database.transaction() as tx:
-        begun = payout_files.prepare(tx, ids.now(), tenant)
+        begun = order_files.prepare(tx, ids.now(), tenant)
     faults.point("payouts.submit.after_prepare")
     promised, changed = _send(database, tenant)
     if changed:
-        raise payout_files.ChangedError(f"{', '.join(changed)}: not what was prepared")
+        raise order_files.ChangedError(f"{', '.join(changed)}: not what was prepared")
     return Submitted(finished, begun, promised)
 
 
@@ -79,15 +79,15 @@ def receive(database: Database, tenant: Tenant | None = None) -> Taken:
 
 
 def _send(database: Database, tenant: Tenant | None) -> tuple[int, list[str]]:
-    """Give files to the bank; returns how many payouts are told so, and which files may not go."""
+    """Give files to the bank; returns how many are to be told, and which files may not go."""
     with database.transaction() as tx:
-        files, changed = payout_files.prepared(tx, tenant)
+        files, changed = order_files.prepared(tx, tenant)
     promised = 0
     for file in files:
         documents.put_once(file.key, file.content)
         faults.point("payouts.submit.after_put")
         with database.transaction() as tx:
-            tasks = payout_files.sent(tx, file)
+            tasks = order_files.sent(tx, file)
         faults.point("payouts.submit.after_sent")
         promised += len(tasks)
         outbox.send(tasks)

@@ -1,9 +1,9 @@
-"""Lines of statements in the books: of a payout, of what an acquirer pays, or in suspense.
+"""Lines of statements in the books: of a payout, a deposit, an acquirer's payment, or in suspense.
 
 A payout's own posting moves ``bank:client`` when the bank's answer is carried out, which may be
 before its line comes or after. A line waits for that only as long as it is promised; from then on
-it is either that posting's or in suspense. What is no payout's is posted at once, as the settlement
-of an acquirer or to suspense. Runs as ``ivy_jobs``.
+it is either that posting's or in suspense. What is no payout's is posted at once: as what it is of
+a micro-deposit or of an acquirer's settlement, or to suspense. Runs as ``ivy_jobs``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import date, datetime
 from typing import Literal, LiteralString
 from uuid import UUID
 
-from ivy import acquirer_lines, faults, settlement_matching, suspense_items
+from ivy import acquirer_lines, faults, micro_deposits, settlement_matching, suspense_items
 from ivy.database import Transaction
 from ivy.suspense_items import Open
 
@@ -66,6 +66,7 @@ def place(tx: Transaction, at: datetime, receipt_id: UUID | None = None) -> int:
     What a payout has not taken yet and still may, stays as it is for a later run.
     """
     limit = MAX_LINES if receipt_id is None else None
+    deposits = micro_deposits.take_lines(tx, at, limit)
     lines = tx.rows(_Line, _NEW, receipt=receipt_id, limit=limit)
     outcomes = list(zip(lines, _outcomes(lines), strict=True))
     taken = [line.id for line, outcome in outcomes if outcome == "payout"]
@@ -74,7 +75,7 @@ def place(tx: Transaction, at: datetime, receipt_id: UUID | None = None) -> int:
     others = [line for line, outcome in outcomes if outcome == "suspense"]
     _post(tx, others, at)
     faults.point("bank.lines.before_commit")
-    return len(taken) + len(others)
+    return deposits + len(taken) + len(others)
 
 
 def look_again(tx: Transaction, at: datetime) -> int:

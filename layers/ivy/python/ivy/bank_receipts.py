@@ -1,6 +1,6 @@
-"""Files from banks, taken in once: what they say of payouts, and of our accounts.
+"""Files from banks, taken in once: what they say of orders, and of our accounts.
 
-A file is accepted whole or rejected whole. What one says of no payout of ours, or of another
+A file is accepted whole or rejected whole. What one says of no order of ours, or of another
 amount, is kept with its receipt for an operator and does nothing. Runs as ``ivy_jobs``.
 """
 
@@ -13,15 +13,15 @@ from datetime import datetime
 from typing import Literal, LiteralString
 from uuid import UUID
 
-from ivy import bank_lines, bank_readings, faults, ids, outbox
+from ivy import bank_lines, bank_orders, bank_readings, faults, ids, micro_deposits, outbox
 from ivy.bank_files import MAX_FILE_BYTES, BankFileError
 from ivy.bank_files.statements import Statement, StatementLine
+from ivy.bank_orders import Kind
 from ivy.bank_readings import Reading, Said
 from ivy.database import Transaction
 from ivy.outbox import Task
 
 _FILE = ids.Prefix("bf")
-_PAYOUT = ids.Prefix("po")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,12 @@ class _Known:
 
 
 @dataclass(frozen=True, slots=True)
-class _Payout:
-    """A payout that a bank may speak of."""
+class _Order:
+    """An order that a bank may speak of."""
 
+    kind: Kind
     merchant_id: int
+    livemode: bool
     id: UUID
     amount: int
     currency: str
@@ -67,7 +69,7 @@ class _Effects:
     """What an accepted file comes to."""
 
     livemode: bool
-    answers: list[tuple[_Payout, Said]] = field(default_factory=list)
+    answers: list[tuple[_Order, Said]] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
     lines: list[dict[str, object]] = field(default_factory=list)
     unmatched: list[dict[str, object]] = field(default_factory=list)
@@ -111,15 +113,8 @@ def record(tx: Transaction, file: Received, at: datetime) -> Receipt:
         _write(tx, file, receipt_id, at, "rejected", error=error)
         return Receipt(receipt_id, "rejected", error.reason)
     _write(tx, file, receipt_id, at, "accepted", effects=effects)
-    for payout, said in effects.answers:
-        tx.run(
-            _ANSWER,
-            id=ids.new(at),
-            receipt=receipt_id,
-            at=at,
-            livemode=file.livemode,
-            **_answer(payout, said),
-        )
+    for order, said in effects.answers:
+        _hear(tx, order, said, receipt=receipt_id, at=at)
     for line in effects.lines:
         tx.run(_LINE, id=ids.new(at), receipt=receipt_id, at=at, livemode=file.livemode, **line)
     for statement in effects.statements:
@@ -136,8 +131,10 @@ def answered(tx: Transaction) -> list[Task]:
     about a payout that was not noted as sent yet, or has something else under way, is left for the
     next time. Send what is returned after the commit.
     """
-    bank_lines.look_again(tx, ids.now())
-    return outbox.owe_each(tx, "payouts", "answer", _OPEN, ids.now())
+    at = ids.now()
+    bank_lines.look_again(tx, at)
+    tasks = outbox.owe_each(tx, "payouts", "answer", _OPEN, at)
+    return tasks + outbox.owe_each(tx, "payouts", "deposits", micro_deposits.UNTOLD, at)
 
 
 def _effects(tx: Transaction, file: Received, reading: Reading) -> _Effects:
@@ -155,35 +152,41 @@ def _effects(tx: Transaction, file: Received, reading: Reading) -> _Effects:
     return effects
 
 
-def _match(tx: Transaction, effects: _Effects, said: Said) -> list[_Payout]:
-    """Find the payouts that something is said of: one, or all of a file."""
-    found = _payouts(tx, effects, said)
+def _match(tx: Transaction, effects: _Effects, said: Said) -> list[_Order]:
+    """Find the orders that something is said of: one, or all of a file."""
+    found = _orders(tx, effects, said)
     if not found:
-        effects.missed(said, "no payout of ours")
+        effects.missed(said, "no order of ours")
     agreeing = [each for each in found if said.amount_minor in (None, each.amount)]
     effects.answers += [(each, said) for each in agreeing]
     if len(agreeing) < len(found):
-        effects.missed(said, "another amount than the payout's")
+        effects.missed(said, "another amount than the order's")
     return agreeing
 
 
-def _payouts(tx: Transaction, effects: _Effects, said: Said) -> list[_Payout]:
-    """Return the payouts that are named; one in another currency than was said is not meant."""
+def _orders(tx: Transaction, effects: _Effects, said: Said) -> list[_Order]:
+    """Return the orders that are named; one in another currency than was said is not meant."""
     found = _named(tx, effects, said)
     return [each for each in found if said.currency in (None, each.currency)]
 
 
-def _named(tx: Transaction, effects: _Effects, said: Said) -> list[_Payout]:
+def _named(tx: Transaction, effects: _Effects, said: Said) -> list[_Order]:
     livemode = effects.livemode
     if said.trace is not None:
-        return tx.rows(_Payout, _BY_TRACE, livemode=livemode, trace=said.trace)
+        return tx.rows(_Order, _BY_TRACE, livemode=livemode, trace=said.trace)
     file_id = _id(_FILE, said.file_id)
     if said.file_id is not None and file_id is None:
         return []
     if said.end_to_end_id is None:
-        return tx.rows(_Payout, _BY_FILE, livemode=livemode, file=file_id)
-    payout_id = _id(_PAYOUT, said.end_to_end_id)
-    return tx.rows(_Payout, _BY_ID, livemode=livemode, id=payout_id, file=file_id)
+        return tx.rows(_Order, _BY_FILE, livemode=livemode, file=file_id)
+    order_id = _order_id(said.end_to_end_id)
+    return tx.rows(_Order, _BY_ID, livemode=livemode, id=order_id, file=file_id)
+
+
+def _order_id(text: str | None) -> UUID | None:
+    """Return the id that an end-to-end id of ours is, whatever kind of order it names."""
+    found = (_id(prefix, text) for prefix in bank_orders.PREFIXES.values())
+    return next((each for each in found if each is not None), None)
 
 
 def _id(prefix: ids.Prefix, text: str | None) -> UUID | None:
@@ -231,22 +234,24 @@ def _whose(
     line: StatementLine,
     currency: str,
 ) -> dict[str, object]:
-    """Return the payout that a line is about, by its reference and its amount; hear what it says.
+    """Return the order that a line is about, by its reference and its amount; hear what it says.
 
     A reference of somebody else's is no mistake: others pay into the account too.
     """
-    found: list[_Payout] = []
-    if _id(_PAYOUT, line.end_to_end_id) is not None:
+    found: list[_Order] = []
+    if _order_id(line.end_to_end_id) is not None:
         said = bank_readings.said_by(kind, line, currency)
         if said is not None:
             found = _match(tx, effects, said)
         else:
             named = Said("came_back", end_to_end_id=line.end_to_end_id, currency=currency)
-            found = _payouts(tx, effects, named)
-    for payout in found:
-        if payout.amount == abs(line.amount_minor):
-            return {"payout": payout.id, "merchant": payout.merchant_id}
-    return {"payout": None, "merchant": None}
+            found = _orders(tx, effects, named)
+    for order in found:
+        if order.amount == abs(line.amount_minor) and order.kind == "payout":
+            return {"payout": order.id, "merchant": order.merchant_id, "deposit": None}
+        if order.amount == abs(line.amount_minor):
+            return {"payout": None, "merchant": None, "deposit": order.id}
+    return {"payout": None, "merchant": None, "deposit": None}
 
 
 def _keep(
@@ -298,15 +303,25 @@ def _write(
     )
 
 
-def _answer(payout: _Payout, said: Said) -> dict[str, object]:
-    return {
-        "merchant": payout.merchant_id,
-        "payout": payout.id,
-        "line": said.line,
-        "outcome": said.outcome,
-        "code": said.code,
-        "failure_code": said.failure_code,
-    }
+def _hear(tx: Transaction, order: _Order, said: Said, *, receipt: UUID, at: datetime) -> None:
+    """Write down what is said of an order: the lines of a statement move micro-deposits."""
+    if order.kind == "micro_deposit":
+        if said.failure_code is not None:
+            micro_deposits.came_back(tx, order.id, said.failure_code)
+        return
+    tx.run(
+        _ANSWER,
+        id=ids.new(at),
+        receipt=receipt,
+        at=at,
+        livemode=order.livemode,
+        merchant=order.merchant_id,
+        payout=order.id,
+        line=said.line,
+        outcome=said.outcome,
+        code=said.code,
+        failure_code=said.failure_code,
+    )
 
 
 _KNOWN = """
@@ -335,12 +350,12 @@ _ANSWER = """
 """
 
 _LINE = """
-    INSERT INTO bank_lines (id, livemode, receipt_id, payout_id, merchant_id, amount, created_at,
-                            booked_on, ordinal, currency, account, statement_id, bank_reference,
-                            end_to_end_id, description)
-    VALUES (%(id)s, %(livemode)s, %(receipt)s, %(payout)s, %(merchant)s, %(amount)s, %(at)s,
-            %(booked_on)s, %(ordinal)s, %(currency)s, %(account)s, %(statement_id)s, %(reference)s,
-            %(end_to_end_id)s, %(description)s)
+    INSERT INTO bank_lines (id, livemode, receipt_id, payout_id, merchant_id, deposit_id, amount,
+                            created_at, booked_on, ordinal, currency, account, statement_id,
+                            bank_reference, end_to_end_id, description)
+    VALUES (%(id)s, %(livemode)s, %(receipt)s, %(payout)s, %(merchant)s, %(deposit)s, %(amount)s,
+            %(at)s, %(booked_on)s, %(ordinal)s, %(currency)s, %(account)s, %(statement_id)s,
+            %(reference)s, %(end_to_end_id)s, %(description)s)
 """
 
 _STATEMENT = """
@@ -351,26 +366,26 @@ _STATEMENT = """
     ON CONFLICT ON CONSTRAINT stated_once DO NOTHING
 """
 
-_PAYOUTS: LiteralString = """
-    SELECT merchant_id, payouts.id, amount, currency FROM payouts
+_ORDERS: LiteralString = """
+    SELECT kind, merchant_id, livemode, id, amount, currency FROM bank_orders
     WHERE livemode = %(livemode)s AND bank_file IS NOT NULL
 """
 
-# A trace has seven digits in a file: the newest payout that has them in their place.
+# A trace has seven digits in a file: the newest order that has them in their place.
 _BY_TRACE: LiteralString = (
-    _PAYOUTS
+    _ORDERS
     + """
       AND currency = 'USD'
-      AND trace IN (SELECT generate_series(%(trace)s::bigint, max(trace), 9999999) FROM payouts)
+      AND trace IN (SELECT generate_series(%(trace)s::bigint, max(trace), 9999999) FROM bank_orders)
     ORDER BY trace DESC LIMIT 1
     """
 )
 
 _BY_ID: LiteralString = (
-    _PAYOUTS + " AND id = %(id)s AND (%(file)s::uuid IS NULL OR bank_file = %(file)s)"
+    _ORDERS + " AND id = %(id)s AND (%(file)s::uuid IS NULL OR bank_file = %(file)s)"
 )
 
-_BY_FILE: LiteralString = _PAYOUTS + " AND bank_file = %(file)s"
+_BY_FILE: LiteralString = _ORDERS + " AND bank_file = %(file)s"
 
 _OURS = """
     SELECT true FROM bank_originators

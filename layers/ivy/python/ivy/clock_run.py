@@ -174,13 +174,19 @@ SOURCES = (
     Source(  # to the minute in which the schedule would find them
         "bank_files",
         """
-        SELECT min(date_bin('10 minutes', payouts.created_at, 'epoch') + '10 minutes')
-        FROM payouts JOIN bank_accounts
-          ON (bank_accounts.merchant_id, bank_accounts.livemode, bank_accounts.id)
-           = (payouts.merchant_id, payouts.livemode, bank_account_id)
-        WHERE payouts.merchant_id = %(merchant_id)s AND NOT payouts.livemode
-          AND payouts.status = 'pending' AND bank_accounts.status = 'verified'
-          AND NOT EXISTS (SELECT FROM outbox WHERE subject = payouts.id)
+        SELECT min(date_bin('10 minutes', created_at, 'epoch') + '10 minutes')
+        FROM (
+            SELECT payouts.created_at
+            FROM payouts JOIN bank_accounts
+              ON (bank_accounts.merchant_id, bank_accounts.livemode, bank_accounts.id)
+               = (payouts.merchant_id, payouts.livemode, bank_account_id)
+            WHERE payouts.merchant_id = %(merchant_id)s AND NOT payouts.livemode
+              AND payouts.status = 'pending' AND bank_accounts.status = 'verified'
+              AND NOT EXISTS (SELECT FROM outbox WHERE subject = payouts.id)
+            UNION ALL
+            SELECT created_at FROM micro_deposits
+            WHERE merchant_id = %(merchant_id)s AND NOT livemode
+              AND NOT canceled AND arrives_on IS NULL) AS orders
         """,
         _bank,
     ),

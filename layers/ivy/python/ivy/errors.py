@@ -227,9 +227,22 @@ class BankAccountAlreadyVerified(Problem):
 
 
 class BankAccountVerificationFailed(Problem):
-    """The amounts were wrong three times. Delete the bank account, and add it anew to try again."""
+    """The amounts were wrong three times within 30 days, or a bank gave them back.
+
+    ``failure_code`` of the bank account says which. Another account, or this one added anew, can
+    be verified; of one number three answers may be wrong in 30 days.
+    """
 
     code, status, title = "bank_account_verification_failed", 409, "The verification has failed"
+
+
+class MicroDepositsNotSent(Problem):
+    """The two amounts are not on their way yet: ``bank_account.deposits_sent`` says when they are.
+
+    Only in live mode; in test mode they are known.
+    """
+
+    code, status, title = "micro_deposits_not_sent", 409, "The two amounts were not sent yet"
 
 
 class BankAccountUnverified(Problem):

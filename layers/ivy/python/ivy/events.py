@@ -72,6 +72,7 @@ MoneyEventType = Literal[
 
 BankAccountEventType = Literal[
     "bank_account.created",
+    "bank_account.deposits_sent",
     "bank_account.verified",
     "bank_account.verification_failed",
     "bank_account.deleted",

@@ -49,6 +49,10 @@ class Chart(IntEnum):
     AUTHORIZED_CONTRA = 960
 
 
+OURS = 0
+"""The owner of what is in nobody's books but ours."""
+
+
 class PostingKind(IntEnum):
     """Which transition a ledger transaction records; equal to the table ``posting_kinds``."""
 
@@ -74,6 +78,8 @@ class PostingKind(IntEnum):
     SUSPENSE_OPENED = 60
     SUSPENSE_RESOLVED = 61
     ACQUIRER_PAID = 62
+    DEPOSIT_PAID = 64
+    DEPOSIT_RETURNED = 65
 
 
 ACQUIRER_RECEIVABLE = {

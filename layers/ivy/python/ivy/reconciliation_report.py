@@ -17,9 +17,10 @@ from ivy.ledger import Chart
 from ivy.models import CurrencyCode, Input, Month, Object, example
 from ivy.suspense import SuspenseItem, SuspenseQuery
 
-LineKind = Literal["payouts", "payouts_returned", "acquirers", "suspense", "not_posted"]
+LineKind = Literal[
+    "payouts", "payouts_returned", "acquirers", "micro_deposits", "suspense", "not_posted"
+]
 AcquirerKind = Literal["expected", "overdue", "received"]
-_OURS = 0
 
 
 class ReportQuery(Input):
@@ -129,7 +130,7 @@ def report(tx: Transaction, query: ReportQuery) -> ReconciliationReport:
         "first": first,
         "after": after,
         "bank": ledger.account_number(
-            Chart.BANK_CLIENT, query.currency, Tenant(_OURS, query.livemode)
+            Chart.BANK_CLIENT, query.currency, Tenant(ledger.OURS, query.livemode)
         ),
     }
     opening, closing = _at(tx, first, span), _at(tx, after, span)
@@ -189,6 +190,7 @@ _MOMENT: LiteralString = """
 _SUMS: LiteralString = """
     SELECT CASE outcome WHEN 'new' THEN 'not_posted' WHEN 'suspense' THEN 'suspense'
                         WHEN 'acquirer' THEN 'acquirers'
+                        WHEN 'deposit' THEN 'micro_deposits'
                         ELSE CASE WHEN amount < 0 THEN 'payouts' ELSE 'payouts_returned' END
            END AS kind,
            count(*) AS count, sum(amount)::bigint AS amount

@@ -1,4 +1,4 @@
-"""A bank for tests: takes the files of payouts in test mode, and answers as banks do.
+"""A bank for tests: takes the files of orders in test mode, and answers as banks do.
 
 A file in EUR or GBP is reported on at once: what the numbers of ``simulated_bank_accounts`` refuse
 is rejected, the rest is being settled. On the day of execution a statement shows each debit. Two
@@ -158,7 +158,9 @@ def answers(orders: Orders) -> Iterator[Said]:
         return
     day = orders.execute_on
     account = _account(orders)
-    yield _statement(account, "debits", day, [_line(each, -1, day) for each in codes])
+    yield _statement(
+        account, "debits", day, [_line(each, -1, day, orders.description) for each in codes]
+    )
     back = [(each, code) for each, code in codes.items() if code is not None]
     if not back:
         return
@@ -183,7 +185,7 @@ def credit(account: Account, *, reference: str, amount_minor: int, day: date) ->
     documents.put(f"{DUE}{said.on}/{said.name}", said.content)
 
 
-def _line(order: Order, sign: int, day: date, description: str = "PAYOUT") -> StatementLine:
+def _line(order: Order, sign: int, day: date, description: str) -> StatementLine:
     return StatementLine(
         amount_minor=sign * order.amount_minor,
         booked_on=day,

@@ -1,4 +1,4 @@
-"""What a file of payouts asks a bank to do, as the simulated bank reads it.
+"""What a file of orders asks a bank to do, as the simulated bank reads it.
 
 No more is read than is answered, and nothing is checked: these files are written next door.
 """
@@ -50,6 +50,7 @@ class Orders:
     orders: tuple[Order, ...]
     account_bank: str = ""
     company_id: str = ""
+    description: str = "PAYOUT"
 
 
 def read(name: str, content: bytes) -> Orders:
@@ -86,6 +87,7 @@ def _nacha(name: str, records: list[str]) -> Orders:
         orders=tuple(orders),
         account_bank=header[3:13].strip(),
         company_id=batch[40:50].strip(),
+        description=batch[53:63].strip(),
     )
 
 
@@ -107,6 +109,7 @@ def _pain_001(name: str, content: bytes) -> Orders:
         currency=transfers[0].one("Amt", "InstdAmt").attributes["Ccy"],
         account=payment.value("DbtrAcct", "Id", "IBAN"),
         orders=tuple(map(_transfer, transfers)),
+        description=transfers[0].optional_value("RmtInf", "Ustrd") or "PAYOUT",
     )
 
 

@@ -124,6 +124,7 @@ def _of_payouts() -> Iterator[Transition]:
 
     pending, failed = "pending_verification", "verification_failed"
     yield Transition("bank_account", BEGIN, pending, "bank_account.created")
+    yield Transition("bank_account", pending, pending, "bank_account.deposits_sent")
     yield Transition("bank_account", pending, "verified", "bank_account.verified")
     yield Transition("bank_account", pending, failed, "bank_account.verification_failed")
     for before in (pending, "verified", failed):

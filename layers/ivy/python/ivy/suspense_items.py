@@ -15,9 +15,6 @@ from ivy import ids, ledger
 from ivy.database import Tenant, Transaction
 from ivy.ledger import Chart, Leg, Posting, PostingKind, credit, debit
 
-OURS = 0
-"""The owner of what is in nobody's books but ours."""
-
 
 class Unexplained(Protocol):
     """A line that is nobody's."""
@@ -60,7 +57,7 @@ def open_each(tx: Transaction, lines: Sequence[Unexplained], at: datetime) -> No
     """Post lines to suspense, one item each, on the day that the bank booked them."""
     postings = [
         (
-            Tenant(OURS, line.livemode),
+            Tenant(ledger.OURS, line.livemode),
             Posting(
                 id=ids.new(at),
                 kind=PostingKind.SUSPENSE_OPENED,
@@ -129,7 +126,7 @@ def resolve(
         reverses=item.ledger_transaction,
         reason=reason,
     )
-    ledger.post(tx, Tenant(OURS, item.livemode), posting)
+    ledger.post(tx, Tenant(ledger.OURS, item.livemode), posting)
     tx.run(
         _RESOLVE, id=item.id, resolution=posting.id, target=target, resolved_as=resolved_as,
         by=by, reason=reason, at=at, connector=connector,

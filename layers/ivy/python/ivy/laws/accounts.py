@@ -53,6 +53,11 @@ _OWED: LiteralString = (
     forgiven AS (
         SELECT merchant_id, livemode, currency, sum(written_off) AS amount
         FROM recoveries WHERE status = 'written_off' GROUP BY 1, 2, 3),
+    deposited AS ( -- ours: a merchant sees the promise, and not the posting
+        SELECT livemode, currency,
+               coalesce(sum(amount) FILTER (WHERE ledger_transaction IS NOT NULL), 0)
+               - coalesce(sum(amount) FILTER (WHERE returned_as IS NOT NULL), 0) AS amount
+        FROM micro_deposits WHERE current_merchant() IS NULL GROUP BY 1, 2),
     owed (merchant_id, livemode, currency, name, amount) AS (
         SELECT merchant_id, livemode, currency, line.name, line.amount FROM charged
         CROSS JOIN LATERAL (VALUES

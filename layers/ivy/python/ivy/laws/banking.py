@@ -17,6 +17,11 @@ OWED: LiteralString = """
             ('suspense:bank', -amount)) AS line (name, amount)
         WHERE outcome = 'suspense'
         UNION ALL
+        SELECT 0, livemode, currency, line.name, line.amount FROM deposited
+        CROSS JOIN LATERAL (VALUES
+            ('bank:client', -amount),
+            ('expense:processor', amount)) AS line (name, amount)
+        UNION ALL
         SELECT 0, lines.livemode, lines.currency, line.name, line.amount
         FROM bank_lines AS lines LEFT JOIN acquirer_settlements AS said ON line_id = lines.id
         CROSS JOIN LATERAL (VALUES

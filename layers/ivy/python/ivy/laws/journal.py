@@ -135,7 +135,9 @@ L10 = Law(
                UNION ALL
                SELECT 'sus', 0, livemode, id FROM suspense_items
                UNION ALL
-               SELECT 'acs', 0, livemode, id FROM acquirer_settlements) AS objects
+               SELECT 'acs', 0, livemode, id FROM acquirer_settlements
+               UNION ALL
+               SELECT 'md', 0, livemode, id FROM micro_deposits) AS objects
         ON (merchant_id, objects.livemode, objects.id, prefix)
         = (owner, journal.livemode, source, source_prefix)
     """,

@@ -79,8 +79,8 @@ L9 = Law(
 L14 = Law(
     "L14",
     "Each transaction has one event and each change of state one, and both are what the state"
-    " machine says. A transaction in nobody's books but ours has one suspense item or settlement of"
-    " an acquirer instead.",
+    " machine says. A transaction in nobody's books but ours has one suspense item, settlement of"
+    " an acquirer or micro-deposit instead.",
     "WITH"
     + OBJECTS
     + """,
@@ -142,7 +142,7 @@ L14 = Law(
     SELECT CASE WHEN count(postings.id) <> 1 OR count(noted.id) <> 1 THEN
         concat('ltx_', replace(coalesce(postings.id, noted.id)::text, '-', ''), ' is ',
                count(postings.id), ' postings of ours, of ', count(noted.id),
-               ' suspense items and settlements of acquirers')
+               ' items, settlements of acquirers or deposits')
     END
     FROM (SELECT id FROM postings WHERE owner = 0) AS postings
     FULL JOIN (SELECT ledger_transaction AS id FROM suspense_items WHERE settlement_id IS NULL
@@ -150,7 +150,11 @@ L14 = Law(
                SELECT ledger_transaction FROM acquirer_settlements
                WHERE status = 'received' AND received_as <> 'resolved'
                UNION ALL
-               SELECT resolution FROM suspense_items WHERE resolution IS NOT NULL) AS noted
+               SELECT resolution FROM suspense_items WHERE resolution IS NOT NULL
+               UNION ALL
+               SELECT moved FROM micro_deposits
+               CROSS JOIN LATERAL (VALUES (ledger_transaction), (returned_as)) AS its (moved)
+               WHERE moved IS NOT NULL AND current_merchant() IS NULL) AS noted
         USING (id)
     GROUP BY coalesce(postings.id, noted.id)
     """,

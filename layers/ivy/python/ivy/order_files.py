@@ -1,4 +1,4 @@
-"""Files of payouts for banks: prepared in one transaction, written outside of any, sent in another.
+"""Files of orders for banks: prepared in one transaction, written outside of any, sent in another.
 
 Whoever dies on the way leaves a prepared file. The next run finds it, writes the same bytes under
 the same key, and goes on. A live file is everybody's; one of test mode is one merchant's, because
@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import Literal, LiteralString
 from uuid import UUID
 
-from ivy import calendars, faults, ids, observe, outbox
+from ivy import bank_orders, calendars, faults, ids, micro_deposits, observe, outbox
 from ivy.bank_files import (
     MAX_TRACE,
     Account,
@@ -28,6 +28,7 @@ from ivy.bank_files import (
     nacha,
     pain001,
 )
+from ivy.bank_orders import Kind
 from ivy.database import Tenant, Transaction
 from ivy.operations import account_name
 from ivy.outbox import Task
@@ -44,7 +45,6 @@ MAX_FILES = 100
 Rail = Literal["ach", "iso20022"]
 _SUFFIXES: dict[Rail, str] = {"ach": "ach", "iso20022": "xml"}
 _FILE = ids.Prefix("bf")
-_PAYOUT = ids.Prefix("po")
 
 
 class ChangedError(RuntimeError):
@@ -62,8 +62,9 @@ class BankFile:
 
 @dataclass(frozen=True, slots=True)
 class _Originating:
-    """An account that payouts leave from, whose of them, and what time it is for those."""
+    """An account that orders of a kind leave from, whose, and what time it is for those."""
 
+    kind: Kind
     merchant_id: int | None
     present: datetime
     livemode: bool
@@ -85,7 +86,7 @@ class _Originating:
 
 @dataclass(frozen=True, slots=True)
 class _Going:
-    """One payout on its way into a file."""
+    """One order on its way into a file."""
 
     id: UUID
     trace: int
@@ -98,20 +99,22 @@ class _Going:
     iban: str | None
     bic: str | None
 
-    def transfer(self) -> CreditTransfer:
+    def transfer(self, kind: Kind) -> CreditTransfer:
         return CreditTransfer(
-            end_to_end_id=_PAYOUT.write(self.id),
+            end_to_end_id=bank_orders.PREFIXES[kind].write(self.id),
             trace=wrapped(self.trace),
             amount_minor=self.amount,
             currency=self.currency,
             creditor_name=self.name,
             creditor=_account(self),
+            remittance=() if kind == "payout" else (bank_orders.DESCRIPTIONS[kind],),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     id: UUID
+    kind: Kind
     merchant_id: int | None
     livemode: bool
     currency: str
@@ -122,21 +125,21 @@ class _Prepared:
 
 
 def wrapped(trace: int) -> int:
-    """Return the number of at most seven digits that a payout's trace is in a file."""
+    """Return the number of at most seven digits that an order's trace is in a file."""
     return (trace - 1) % MAX_TRACE + 1
 
 
 def prepare(tx: Transaction, at: datetime, tenant: Tenant | None = None) -> int:
-    """Put pending payouts into new files, all or one tenant's, and return how many files.
+    """Put what waits into new files, all or one tenant's, and return how many files.
 
-    One that no bank could read by its name stays pending, and so does one whose bank account was
-    deleted: both can be canceled. So do those of a mode and currency without an originator.
+    A payout that no bank could read by its name stays pending, and so does one whose bank account
+    was deleted: both can be canceled. So do orders of a mode and currency without an originator.
     """
     begun = 0
     for originating in tx.rows(_Originating, _WAITING, at=at, limit=MAX_FILES, **_of(tenant)):
         going = tx.rows(
             _Going,
-            _GOING,
+            bank_orders.GOING[originating.kind],
             merchant=originating.merchant_id,
             livemode=originating.livemode,
             currency=originating.currency,
@@ -149,13 +152,13 @@ def prepare(tx: Transaction, at: datetime, tenant: Tenant | None = None) -> int:
 
 
 def _within_the_total(going: Sequence[_Going]) -> Sequence[_Going]:
-    """Return the first payouts whose sum a file can state; the others go with the next."""
+    """Return the first orders whose sum a file can state; the others go with the next."""
     sums = accumulate(each.amount for each in going)
     return [each for each, total in zip(going, sums, strict=True) if total <= MAX_TOTAL_MINOR]
 
 
 def _of(tenant: Tenant | None) -> dict[str, int | bool | None]:
-    """Return whose payouts are meant: everybody's where there is no tenant."""
+    """Return whose orders are meant: everybody's where there is no tenant."""
     return {
         "only": tenant.merchant_id if tenant else None,
         "only_mode": tenant.livemode if tenant else None,
@@ -163,7 +166,7 @@ def _of(tenant: Tenant | None) -> dict[str, int | bool | None]:
 
 
 def _begin(tx: Transaction, originating: _Originating, going: Sequence[_Going]) -> bool:
-    """Write the row of a file, and of each payout that it is in it."""
+    """Write the row of a file, and of each order that it is in it."""
     at = originating.present
     file_id = ids.new(at)
     execute_on = calendars.business_day_after(at.date(), 1, frozenset(originating.holidays))
@@ -173,6 +176,7 @@ def _begin(tx: Transaction, originating: _Originating, going: Sequence[_Going]) 
     tx.run(
         _INSERT,
         id=file_id,
+        kind=originating.kind,
         merchant=originating.merchant_id,
         livemode=originating.livemode,
         rail=originating.rail,
@@ -184,7 +188,7 @@ def _begin(tx: Transaction, originating: _Originating, going: Sequence[_Going]) 
         key=_key(originating, file_id),
         sha256=hashlib.sha256(content).hexdigest(),
     )
-    tx.run(_PUT, file=file_id, ids=[each.id for each in fitting])
+    tx.run(bank_orders.PUT[originating.kind], file=file_id, ids=[each.id for each in fitting])
     return True
 
 
@@ -204,7 +208,7 @@ def _fitting(
     execute_on: date,
     going: Sequence[_Going],
 ) -> tuple[Sequence[_Going], bytes]:
-    """Return the payouts that the format can carry, and the file of them: one must not stop all."""
+    """Return the orders that the format can carry, and the file of them: one must not stop all."""
 
     def written(some: Sequence[_Going]) -> bytes:
         return _render(originating, file_id, at, execute_on, some)
@@ -220,7 +224,7 @@ def _fits(written: Callable[[Sequence[_Going]], bytes], going: _Going) -> bool:
     try:
         written([going])
     except BankFileError as error:
-        observe.line("payout.unwritable", payout=going.id.hex, reason=error.reason)
+        observe.line("order.unwritable", order=going.id.hex, reason=error.reason)
         observe.count("PayoutUnwritable")
         return False
     return True
@@ -248,6 +252,7 @@ def _content(tx: Transaction, file: _Prepared) -> bytes | None:
     originating = tx.row(
         _Originating,
         _ORIGINATOR,
+        kind=file.kind,
         merchant=file.merchant_id,
         created_at=file.created_at,
         livemode=file.livemode,
@@ -255,7 +260,7 @@ def _content(tx: Transaction, file: _Prepared) -> bytes | None:
     )
     if originating is None:
         return None
-    going = tx.rows(_Going, _IN_FILE, file=file.id)
+    going = tx.rows(_Going, bank_orders.IN_FILE, file=file.id)
     try:
         return _render(originating, file.id, file.created_at, file.execute_on, going)
     except BankFileError:
@@ -263,12 +268,15 @@ def _content(tx: Transaction, file: _Prepared) -> bytes | None:
 
 
 def sent(tx: Transaction, file: BankFile) -> list[Task]:
-    """Note that a file is at the bank, and promise to say so of each payout in it.
+    """Note that a file is at the bank, and promise to say so of each order in it.
 
     Send what is returned after the commit.
     """
     tx.run(_SENT, id=file.id)
-    tasks = outbox.owe_each(tx, "payouts", "submit", _SUBMITTED, ids.now())
+    micro_deposits.sent(tx, file.id)
+    at = ids.now()
+    tasks = outbox.owe_each(tx, "payouts", "submit", _SUBMITTED, at)
+    tasks += outbox.owe_each(tx, "payouts", "deposits", micro_deposits.UNTOLD, at)
     faults.point("payouts.submit.before_sent")
     return tasks
 
@@ -286,9 +294,11 @@ def _render(
         execute_on=execute_on,
         originator=originating.originator(),
         currency=originating.currency,
-        transfers=tuple(each.transfer() for each in going),
+        transfers=tuple(each.transfer(originating.kind) for each in going),
     )
-    return nacha.write(file) if originating.rail == "ach" else pain001.write(file)
+    if originating.rail == "ach":
+        return nacha.write(file, description=bank_orders.DESCRIPTIONS[originating.kind])
+    return pain001.write(file)
 
 
 def _account(holder: _Originating | _Going) -> Account:
@@ -309,23 +319,23 @@ _COLUMNS: LiteralString = """
 
 # Live mode comes first: no number of merchants who test holds it up.
 _WAITING: LiteralString = (
-    "SELECT merchant_id, present, "
+    "SELECT kind, merchant_id, present, "
     + _COLUMNS
     + """
     FROM bank_originators
     JOIN (
-        SELECT DISTINCT CASE WHEN NOT livemode THEN merchant_id END AS merchant_id, livemode,
+        SELECT DISTINCT kind, CASE WHEN NOT livemode THEN merchant_id END AS merchant_id, livemode,
                currency, %(at)s + coalesce(ahead, '0') AS present
-        FROM payouts LEFT JOIN test_clocks USING (merchant_id, livemode)
-        WHERE payouts.status = 'pending' AND bank_file IS NULL
+        FROM bank_orders LEFT JOIN test_clocks USING (merchant_id, livemode)
+        WHERE waiting
           AND (%(only)s::bigint IS NULL OR (merchant_id, livemode) = (%(only)s, %(only_mode)s))
     ) AS waiting USING (livemode, currency)
-    ORDER BY livemode DESC, currency, merchant_id LIMIT %(limit)s
+    ORDER BY livemode DESC, kind DESC, currency, merchant_id LIMIT %(limit)s
     """
 )
 
 _ORIGINATOR: LiteralString = (
-    "SELECT %(merchant)s::bigint AS merchant_id, present, "
+    "SELECT %(kind)s::text AS kind, %(merchant)s::bigint AS merchant_id, present, "
     + _COLUMNS
     + """
     FROM bank_originators CROSS JOIN (SELECT %(created_at)s::timestamptz AS present) AS file
@@ -333,40 +343,15 @@ _ORIGINATOR: LiteralString = (
     """
 )
 
-_ACCOUNTS: LiteralString = """
-    SELECT payouts.id, trace, amount, payouts.currency, account_holder_name AS name,
-           routing_number, account_number, account_type, iban, bic
-    FROM payouts JOIN bank_accounts
-      ON (bank_accounts.merchant_id, bank_accounts.livemode, bank_accounts.id)
-       = (payouts.merchant_id, payouts.livemode, bank_account_id)
-"""
-
-# Whoever is just canceling one holds its row: it is looked at again by the next run.
-_GOING: LiteralString = (
-    _ACCOUNTS
-    + """
-    WHERE payouts.status = 'pending' AND bank_file IS NULL
-      AND payouts.livemode = %(livemode)s AND payouts.currency = %(currency)s
-      AND (%(merchant)s::bigint IS NULL OR payouts.merchant_id = %(merchant)s)
-      AND bank_accounts.status = 'verified'
-    ORDER BY trace LIMIT %(limit)s
-    FOR NO KEY UPDATE OF payouts SKIP LOCKED
-    """
-)
-
-_IN_FILE: LiteralString = _ACCOUNTS + " WHERE bank_file = %(file)s ORDER BY trace"
-
 _INSERT = """
-    INSERT INTO bank_files (id, merchant_id, livemode, rail, currency, created_at, execute_on,
-                            transfer_count, total, key, sha256)
-    VALUES (%(id)s, %(merchant)s, %(livemode)s, %(rail)s, %(currency)s, %(created_at)s,
+    INSERT INTO bank_files (id, kind, merchant_id, livemode, rail, currency, created_at,
+                            execute_on, transfer_count, total, key, sha256)
+    VALUES (%(id)s, %(kind)s, %(merchant)s, %(livemode)s, %(rail)s, %(currency)s, %(created_at)s,
             %(execute_on)s, %(transfer_count)s, %(total)s, %(key)s, %(sha256)s)
 """
 
-_PUT = "UPDATE payouts SET bank_file = %(file)s WHERE id = ANY(%(ids)s)"
-
 _PREPARED = """
-    SELECT id, merchant_id, livemode, currency, key, sha256, created_at, execute_on
+    SELECT id, kind, merchant_id, livemode, currency, key, sha256, created_at, execute_on
     FROM bank_files
     WHERE status = 'prepared'
       AND (%(only)s::bigint IS NULL OR (merchant_id, livemode) = (%(only)s, %(only_mode)s))

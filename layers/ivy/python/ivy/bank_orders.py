@@ -1,0 +1,71 @@
+"""What banks are asked for: payouts, and the two small amounts that verify an account.
+
+Each kind goes out in files of its own, because a batch of ACH says what it is for. The view
+``bank_orders`` has them all; what locks or changes rows is a statement for each kind here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, LiteralString
+
+from ivy import ids
+
+Kind = Literal["payout", "micro_deposit"]
+
+PREFIXES: Mapping[Kind, ids.Prefix] = {
+    "payout": ids.Prefix("po"),
+    "micro_deposit": ids.Prefix("md"),
+}
+"""Of the ids that name an order to a bank."""
+
+DESCRIPTIONS: Mapping[Kind, str] = {"payout": "PAYOUT", "micro_deposit": "ACCTVERIFY"}
+"""What receivers see as the reason. That of a micro-deposit is Nacha's rule."""
+
+_COLUMNS: LiteralString = """
+    SELECT bank_orders.id, trace, amount, bank_orders.currency, account_holder_name AS name,
+           routing_number, account_number, account_type, iban, bic
+"""
+
+_ACCOUNTS: LiteralString = """
+    JOIN bank_accounts
+      ON (bank_accounts.merchant_id, bank_accounts.livemode, bank_accounts.id)
+       = (bank_orders.merchant_id, bank_orders.livemode, bank_account_id)
+"""
+
+# Whoever is just canceling one holds its row: it is looked at again by the next run.
+_OURS: LiteralString = """
+      AND bank_orders.livemode = %(livemode)s AND bank_orders.currency = %(currency)s
+      AND (%(merchant)s::bigint IS NULL OR bank_orders.merchant_id = %(merchant)s)
+    ORDER BY trace LIMIT %(limit)s
+    FOR NO KEY UPDATE OF bank_orders SKIP LOCKED
+"""
+
+GOING: Mapping[Kind, LiteralString] = {
+    "payout": (
+        _COLUMNS
+        + " FROM payouts AS bank_orders"
+        + _ACCOUNTS
+        + " WHERE bank_orders.status = 'pending' AND bank_file IS NULL"
+        + " AND bank_accounts.status = 'verified'"
+        + _OURS
+    ),
+    "micro_deposit": (
+        _COLUMNS
+        + " FROM micro_deposits AS bank_orders"
+        + _ACCOUNTS
+        + " WHERE NOT canceled AND bank_file IS NULL"
+        + " AND bank_accounts.status = 'pending_verification'"
+        + _OURS
+    ),
+}
+"""Orders for the next file, which nobody else takes or cancels until the transaction ends."""
+
+PUT: Mapping[Kind, LiteralString] = {
+    "payout": "UPDATE payouts SET bank_file = %(file)s WHERE id = ANY(%(ids)s)",
+    "micro_deposit": "UPDATE micro_deposits SET bank_file = %(file)s WHERE id = ANY(%(ids)s)",
+}
+
+IN_FILE: LiteralString = (
+    _COLUMNS + " FROM bank_orders" + _ACCOUNTS + " WHERE bank_file = %(file)s ORDER BY trace"
+)
