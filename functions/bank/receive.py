@@ -8,7 +8,11 @@ from ivy.needs import Need
 from ivy.serve import job
 
 
-@job("rate(1 minute)", uses=(Need.DATABASE_JOBS, Need.BANK_IN_READ, Need.PAYOUTS_QUEUE))
+@job(
+    "rate(1 minute)",
+    uses=(Need.DATABASE_JOBS, Need.BANK_IN_READ, Need.PAYOUTS_QUEUE),
+    timeout_seconds=60,
+)
 def handler(database: Database) -> dict[str, Any]:
     """Record each file in a transaction of its own, then move it to the archive."""
     taken = bank_exchange.receive(database)

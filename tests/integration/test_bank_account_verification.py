@@ -300,14 +300,14 @@ def test_of_first_accounts_added_at_once_one_is_the_first(
     assert found == (1,)
 
 
-def test_the_default_is_the_newest_verified_one(
+def test_the_default_is_the_newest_payable_one(
     platform: Platform, ada: Account, app: Database
 ) -> None:
     tenant = Tenant(ada.merchant_id, livemode=False)
 
-    def default(currency: str = "USD") -> str | None:
+    def default(currency: str = "USD", days: int = 0) -> str | None:
         with app.transaction(tenant) as tx:
-            found = bank_accounts.default(tx, currency)
+            found = bank_accounts.default(tx, currency, tx.now() + timedelta(days=days))
         return found and ids.Prefix("ba").write(found.id)
 
     first = added(platform, ada)
@@ -316,9 +316,12 @@ def test_the_default_is_the_newest_verified_one(
     second = added(platform, ada, account_number="000123456780")
     assert default() == first["id"]
     verified(platform, ada, second)
-    assert (default(), default("EUR")) == (second["id"], None)
+    assert default() == first["id"], "the other is cooling off"
+    assert (default(days=1), default("EUR")) == (second["id"], None)
+    removed(platform, ada, first)
+    assert default() == second["id"], "which says until when"
     removed(platform, ada, second)
-    assert default() == first["id"]
+    assert default() is None
 
 
 def test_an_account_that_is_being_paid_is_not_deleted_meanwhile(

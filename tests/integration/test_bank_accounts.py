@@ -301,7 +301,7 @@ def test_nobody_else_sees_or_touches_it(
         with pytest.raises(errors.ResourceMissing), app.transaction(tenant) as tx:
             bank_accounts.payable(tx, tenant, key_of_id(made["id"]), "USD", ids.now())
         with app.transaction(tenant) as tx:
-            assert bank_accounts.default(tx, "USD") is None
+            assert bank_accounts.default(tx, "USD", tx.now()) is None
         assert added(platform, other)["id"] != made["id"]
     assert shown(platform, ada, made) == before
 

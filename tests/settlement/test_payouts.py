@@ -347,6 +347,20 @@ def test_by_schedule_not_less_than_the_minimum_and_never_unapproved(till: Till) 
 
 
 @pytest.mark.usefixtures("account")
+def test_by_schedule_none_while_one_waits_for_approval(till: Till) -> None:
+    """Each would be of the same money."""
+    till.set(payout_schedule="daily", payout_approval_cents=0)
+    earn(till)
+    assert len(by_schedule(till, "2026-11-27 01:00")) == 1
+    (waiting,) = by_schedule(till, "2026-11-30 01:00")
+    assert decide(till, reject, waiting["id"]).json()["status"] == "rejected"
+    assert [each["status"] for each in by_schedule(till, "2026-12-01 01:00")] == [
+        "rejected",
+        "requires_approval",
+    ]
+
+
+@pytest.mark.usefixtures("account")
 def test_by_schedule_after_the_day_is_settled(till: Till) -> None:
     till.set(payout_schedule="daily")
     till.be("2026-11-24 09:00")

@@ -292,15 +292,19 @@ def payable(
     return account
 
 
-def default(tx: Transaction, currency: str) -> BankAccount | None:
-    """Return the newest verified account of the transaction's tenant in a currency, if any.
+def default(tx: Transaction, currency: str, at: datetime) -> BankAccount | None:
+    """Return the newest account in a currency that is payable at a time, of the present tenant.
 
-    It may still be cooling off, which ``payable`` tells.
+    Where none is, the newest that is verified and cooling off, which ``payable`` tells; None where
+    none is verified either.
     """
     return tx.row(
         BankAccount,
-        _SELECT + " AND currency = %(currency)s AND status = 'verified' ORDER BY id DESC LIMIT 1",
+        _SELECT
+        + " AND currency = %(currency)s AND status = 'verified'"
+        + " ORDER BY payable_from <= %(at)s DESC, id DESC LIMIT 1",
         currency=currency,
+        at=at,
     )
 
 

@@ -6,7 +6,6 @@ Of all merchants by the schedules, or of one in test mode at its own present. Ru
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import NamedTuple
 
 from ivy import bank_receipts, documents, faults, ids, observe, order_files, outbox
@@ -15,9 +14,14 @@ from ivy.database import Database, Tenant
 from ivy.documents import Document
 from ivy.operations import account_name
 
-MODES = {"test": False, "live": True}
+MODES = {"live": True, "test": False}
+"""In the order in which they are looked at: what is in a sandbox holds nothing up."""
+
 MAX_FILES = 50
 """That one run takes in of one mode; more wait for the next."""
+
+MAX_FAILED = 500
+"""That one run looks at of one mode without being able to take them in."""
 
 
 class Submitted(NamedTuple):
@@ -67,15 +71,28 @@ def receive(database: Database, tenant: Tenant | None = None) -> Taken:
     taken = failed = 0
     for mode, livemode in MODES.items():
         if tenant is None or tenant.livemode == livemode:
-            for document in _arrived(mode, tenant):
-                if _receive(database, mode, document):
-                    taken += 1
-                else:
-                    failed += 1
+            some, others = _receive_all(database, mode, tenant)
+            taken, failed = taken + some, failed + others
     with database.transaction() as tx:
         tasks = bank_receipts.answered(tx)
     faults.point("bank.receive.after_promise")
     return Taken(taken, failed, len(tasks), outbox.send(tasks))
+
+
+def _receive_all(database: Database, mode: str, tenant: Tenant | None) -> tuple[int, int]:
+    """Take in what has arrived in a mode; returns how many files were, and how many could not be.
+
+    Those that cannot be are passed over: however many there are, they hold no other up.
+    """
+    taken = failed = 0
+    for document in _arrived(mode, tenant):
+        if _receive(database, mode, document):
+            taken += 1
+        else:
+            failed += 1
+        if taken >= MAX_FILES or failed >= MAX_FAILED:
+            break
+    return taken, failed
 
 
 def _send(database: Database, tenant: Tenant | None) -> tuple[int, list[str]]:
@@ -95,17 +112,22 @@ def _send(database: Database, tenant: Tenant | None) -> tuple[int, list[str]]:
 
 
 def _arrived(mode: str, tenant: Tenant | None) -> Iterator[Document]:
-    """Yield the first files that a bank has put; the simulated one names the merchant in them."""
+    """Yield the files that a bank has put; the simulated one names the merchant in them."""
     listed = documents.every(f"bank/in/{mode}/")
     if tenant is not None:
         listed = (each for each in listed if f".{account_name(tenant)}." in each.name)
-    return islice(listed, MAX_FILES)
+    return listed
 
 
 def _receive(database: Database, mode: str, document: Document) -> bool:
-    """Take one file in. One that cannot be must not keep the others from being."""
+    """Take one file in. One that cannot be must not keep the others from being.
+
+    Another may have taken it in meanwhile, and moved it away: then that is done.
+    """
     try:
         file = _read(mode, document)
+        if file is None:
+            return True
         with database.transaction() as tx:
             receipt = bank_receipts.record(tx, file, ids.now())
     except Exception:  # noqa: BLE001 - logged and counted; it is looked at again in a minute
@@ -124,11 +146,14 @@ def _receive(database: Database, mode: str, document: Document) -> bool:
     return True
 
 
-def _read(mode: str, document: Document) -> bank_receipts.Received:
+def _read(mode: str, document: Document) -> bank_receipts.Received | None:
     livemode = MODES[mode]
     if document.size > MAX_FILE_BYTES:
         return bank_receipts.too_long(
             livemode=livemode, name=document.name, size=document.size, etag=document.etag
         )
-    content = documents.read(document.key)
+    try:
+        content = documents.read(document.key)
+    except documents.GoneError:
+        return None
     return bank_receipts.received(livemode=livemode, name=document.name, content=content)

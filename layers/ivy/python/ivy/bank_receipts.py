@@ -13,11 +13,21 @@ from datetime import datetime
 from typing import Literal, LiteralString
 from uuid import UUID
 
-from ivy import bank_lines, bank_orders, bank_readings, faults, ids, micro_deposits, outbox
+from ivy import (
+    bank_lines,
+    bank_orders,
+    bank_readings,
+    bank_statements,
+    faults,
+    ids,
+    micro_deposits,
+    outbox,
+)
 from ivy.bank_files import MAX_FILE_BYTES, BankFileError
 from ivy.bank_files.statements import Statement, StatementLine
 from ivy.bank_orders import Kind
 from ivy.bank_readings import Reading, Said
+from ivy.bank_statements import Line
 from ivy.database import Transaction
 from ivy.outbox import Task
 
@@ -71,7 +81,7 @@ class _Effects:
     livemode: bool
     answers: list[tuple[_Order, Said]] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
-    lines: list[dict[str, object]] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     unmatched: list[dict[str, object]] = field(default_factory=list)
 
     def missed(self, said: Said, reason: str) -> None:
@@ -115,10 +125,14 @@ def record(tx: Transaction, file: Received, at: datetime) -> Receipt:
     _write(tx, file, receipt_id, at, "accepted", effects=effects)
     for order, said in effects.answers:
         _hear(tx, order, said, receipt=receipt_id, at=at)
-    for line in effects.lines:
-        tx.run(_LINE, id=ids.new(at), receipt=receipt_id, at=at, livemode=file.livemode, **line)
-    for statement in effects.statements:
-        _keep(tx, file, receipt_id, statement, at)
+    bank_statements.keep(
+        tx,
+        effects.statements,
+        effects.lines,
+        receipt_id=receipt_id,
+        livemode=file.livemode,
+        at=at,
+    )
     bank_lines.place(tx, at, receipt_id)
     faults.point("bank.receive.before_commit")
     return Receipt(receipt_id, "accepted", unmatched=len(effects.unmatched))
@@ -141,9 +155,12 @@ def _effects(tx: Transaction, file: Received, reading: Reading) -> _Effects:
     """Return what a file comes to.
 
     Raises:
-        BankFileError: It has a statement of an account that is not ours, or one that contradicts
-            what was stated before.
+        BankFileError: It has a statement of an account that is not ours, one that contradicts
+            what was stated before, or one that nobody can mean; or too many lines.
     """
+    if sum(len(each.lines) for each in reading.statements) > bank_statements.MAX_LINES:
+        most = f"{bank_statements.MAX_LINES:,} lines"
+        raise BankFileError(None, f"its statements have more than {most}: let the bank split it")
     effects = _Effects(file.livemode)
     for said in reading.said:
         _match(tx, effects, said)
@@ -201,77 +218,43 @@ def _state(
     tx: Transaction, effects: _Effects, kind: bank_readings.Kind, statement: Statement
 ) -> None:
     """Take a statement in, unless it was before."""
+    bank_statements.require_plausible(statement)
     named = {"livemode": effects.livemode, "account": statement.account}
     if not tx.value(_OURS, **named, currency=statement.currency):
         raise BankFileError(statement.line or None, "a statement of an account that is not ours")
-    before = tx.value(_STATED, **named, statement_id=statement.statement_id)
-    if before is not None:
-        if before != [each.amount_minor for each in statement.lines]:
-            raise BankFileError(statement.line or None, "contradicts what was stated before")
+    if bank_statements.was_told(tx, statement, effects.statements, livemode=effects.livemode):
         return
     effects.statements.append(statement)
-    for ordinal, line in enumerate(statement.lines, start=1):
-        effects.lines.append(
-            _whose(tx, effects, kind, line, statement.currency)
-            | {
-                "amount": line.amount_minor,
-                "booked_on": line.booked_on,
-                "ordinal": ordinal,
-                "currency": statement.currency,
-                "account": statement.account,
-                "statement_id": statement.statement_id,
-                "reference": line.bank_reference,
-                "end_to_end_id": line.end_to_end_id,
-                "description": line.description,
-            }
-        )
+    for ordinal, line in bank_statements.moving(statement):
+        effects.lines.append(_whose(tx, effects, kind, statement, line, ordinal))
 
 
-def _whose(
+def _whose(  # noqa: PLR0917 - a line, and where it stands
     tx: Transaction,
     effects: _Effects,
     kind: bank_readings.Kind,
+    statement: Statement,
     line: StatementLine,
-    currency: str,
-) -> dict[str, object]:
-    """Return the order that a line is about, by its reference and its amount; hear what it says.
+    ordinal: int,
+) -> Line:
+    """Return a line with the order that it is about, by its reference and its amount; hear it.
 
     A reference of somebody else's is no mistake: others pay into the account too.
     """
     found: list[_Order] = []
     if _order_id(line.end_to_end_id) is not None:
-        said = bank_readings.said_by(kind, line, currency)
+        said = bank_readings.said_by(kind, line, statement.currency)
         if said is not None:
             found = _match(tx, effects, said)
         else:
-            named = Said("came_back", end_to_end_id=line.end_to_end_id, currency=currency)
+            named = Said("came_back", end_to_end_id=line.end_to_end_id, currency=statement.currency)
             found = _orders(tx, effects, named)
     for order in found:
         if order.amount == abs(line.amount_minor) and order.kind == "payout":
-            return {"payout": order.id, "merchant": order.merchant_id, "deposit": None}
+            return Line(statement, line, ordinal, payout=order.id, merchant=order.merchant_id)
         if order.amount == abs(line.amount_minor):
-            return {"payout": None, "merchant": None, "deposit": order.id}
-    return {"payout": None, "merchant": None, "deposit": None}
-
-
-def _keep(
-    tx: Transaction, file: Received, receipt_id: UUID, statement: Statement, at: datetime
-) -> None:
-    """Write down the balances that a bank states."""
-    tx.run(
-        _STATEMENT,
-        id=ids.new(at),
-        livemode=file.livemode,
-        receipt=receipt_id,
-        at=at,
-        account=statement.account,
-        statement_id=statement.statement_id,
-        currency=statement.currency,
-        opening=statement.opening_minor,
-        closing=statement.closing_minor,
-        closed_on=statement.on,
-        lines=len(statement.lines),
-    )
+            return Line(statement, line, ordinal, deposit=order.id)
+    return Line(statement, line, ordinal)
 
 
 def _write(
@@ -349,23 +332,6 @@ _ANSWER = """
     ON CONFLICT ON CONSTRAINT said_once DO NOTHING
 """
 
-_LINE = """
-    INSERT INTO bank_lines (id, livemode, receipt_id, payout_id, merchant_id, deposit_id, amount,
-                            created_at, booked_on, ordinal, currency, account, statement_id,
-                            bank_reference, end_to_end_id, description)
-    VALUES (%(id)s, %(livemode)s, %(receipt)s, %(payout)s, %(merchant)s, %(deposit)s, %(amount)s,
-            %(at)s, %(booked_on)s, %(ordinal)s, %(currency)s, %(account)s, %(statement_id)s,
-            %(reference)s, %(end_to_end_id)s, %(description)s)
-"""
-
-_STATEMENT = """
-    INSERT INTO bank_statements (id, livemode, receipt_id, created_at, account, statement_id,
-                                 currency, opening, closing, closed_on, lines)
-    VALUES (%(id)s, %(livemode)s, %(receipt)s, %(at)s, %(account)s, %(statement_id)s,
-            %(currency)s, %(opening)s, %(closing)s, %(closed_on)s, %(lines)s)
-    ON CONFLICT ON CONSTRAINT stated_once DO NOTHING
-"""
-
 _ORDERS: LiteralString = """
     SELECT kind, merchant_id, livemode, id, amount, currency FROM bank_orders
     WHERE livemode = %(livemode)s AND bank_file IS NOT NULL
@@ -391,11 +357,6 @@ _OURS = """
     SELECT true FROM bank_originators
     WHERE (livemode, currency) = (%(livemode)s, %(currency)s)
       AND coalesce(iban, account_number) = %(account)s
-"""
-
-_STATED = """
-    SELECT array_agg(amount ORDER BY ordinal) FROM bank_lines
-    WHERE (livemode, account, statement_id) = (%(livemode)s, %(account)s, %(statement_id)s)
 """
 
 _OPEN: LiteralString = """

@@ -62,9 +62,21 @@ def every(prefix: str, *, after: str = "") -> Iterator[Document]:
         after = page[-1].key
 
 
+class GoneError(RuntimeError):
+    """Somebody has removed the document, or moved it away."""
+
+
 def read(key: str) -> bytes:
-    """Return a document's content, which its listing has said is not too long."""
-    content: bytes = client("s3").get_object(Bucket=_bucket(), Key=key)["Body"].read()
+    """Return a document's content, which its listing has said is not too long.
+
+    Raises:
+        GoneError: It is not there any more.
+    """
+    s3 = client("s3")
+    try:
+        content: bytes = s3.get_object(Bucket=_bucket(), Key=key)["Body"].read()
+    except s3.exceptions.NoSuchKey as error:
+        raise GoneError(key) from error
     return content
 
 
@@ -106,16 +118,20 @@ def put_once(key: str, content: bytes) -> None:
 
 
 def move(document: Document, key: str) -> None:
-    """Give a document another key, unless it has changed meanwhile.
+    """Give a document another key, unless it has changed meanwhile, or somebody else has.
 
     Dying in between leaves it at both; moving it again ends that.
     """
-    client("s3").copy_object(
-        Bucket=_bucket(),
-        Key=key,
-        CopySource={"Bucket": _bucket(), "Key": document.key},
-        CopySourceIfMatch=document.etag,
-    )
+    s3 = client("s3")
+    try:
+        s3.copy_object(
+            Bucket=_bucket(),
+            Key=key,
+            CopySource={"Bucket": _bucket(), "Key": document.key},
+            CopySourceIfMatch=document.etag,
+        )
+    except s3.exceptions.NoSuchKey:
+        return
     remove(document.key)
 
 

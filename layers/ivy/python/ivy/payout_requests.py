@@ -201,7 +201,7 @@ def _asked(tx: Transaction, caller: Caller, new: NewPayout, at: datetime) -> Ask
         raise errors.LiveModeLocked
     account_id = new.bank_account
     if account_id is None:
-        default = bank_accounts.default(tx, new.currency)
+        default = bank_accounts.default(tx, new.currency, at)
         if default is None:
             raise errors.ResourceMissing(
                 f"There is no verified bank account in {new.currency}.", param="bank_account"

@@ -42,7 +42,7 @@ def make(tx: Transaction, wanted: Due, at: datetime) -> Payout | None:
     """
     if not tx.value(_LOOK, currency=wanted.currency, day=wanted.on):
         return None
-    account = bank_accounts.default(tx, wanted.currency)
+    account = bank_accounts.default(tx, wanted.currency, at)
     if account is None or account.payable_from is None or at < account.payable_from:
         return None
     currency = money.currencies()[wanted.currency]
@@ -54,8 +54,9 @@ def make(tx: Transaction, wanted: Due, at: datetime) -> Payout | None:
     return payout_requests.begin(tx, asked, amount, at)
 
 
-# Of a stream and a day: whether it is a banking day that was not looked at, and the payout of the
-# day, the week, or the month it is in is not made.
+# Of a stream and a day: whether it is a banking day that was not looked at, the payout of the day,
+# the week, or the month it is in is not made, and none before it waits for approval, because that
+# one is of the same money.
 _WANTED: LiteralString = """
     payout_schedule <> 'manual'
     AND extract(isodow FROM day) < 6
@@ -71,6 +72,11 @@ _WANTED: LiteralString = """
               WHEN 'weekly' THEN date_trunc('week', day)::date
               WHEN 'monthly' THEN date_trunc('month', day)::date
               ELSE day END)
+    AND NOT EXISTS (
+        SELECT FROM payouts
+        WHERE (payouts.merchant_id, payouts.livemode, payouts.currency)
+            = (settled_through.merchant_id, settled_through.livemode, settled_through.currency)
+          AND scheduled_on IS NOT NULL AND payouts.status = 'requires_approval')
     AND EXISTS (
         SELECT FROM bank_accounts
         WHERE (bank_accounts.merchant_id, bank_accounts.livemode, bank_accounts.currency)

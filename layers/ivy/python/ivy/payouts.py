@@ -52,7 +52,7 @@ class NewPayout(Input):
     currency: CurrencyCode
     bank_account: Annotated[
         ids.BankAccountId | None,
-        Field(description="The newest verified one in the currency when left out."),
+        Field(description="The newest payable one in the currency when left out."),
     ] = None
     description: LongText | None = None
     metadata: Annotated[Metadata, Field(default_factory=dict)]

@@ -60,6 +60,7 @@ _SERVICES: dict[Need, tuple[str, ...]] = {
     Need.BANK_IN_READ: ("s3",),
     Need.SIMULATED_BANK: ("s3",),
     Need.SIMULATED_BANK_LIST: ("s3",),
+    Need.SIMULATED_BANK_DUE: ("s3",),
     Need.REPORTS_WRITE: ("s3",),
     Need.REPORTS_READ: ("s3",),
 }
