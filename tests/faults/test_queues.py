@@ -58,6 +58,7 @@ def test_a_message_after_the_work_is_done_changes_nothing(
     before = _everything(world)
     assert _hand_over(world, *accepted, *reversed(accepted)) == []
     assert _everything(world) == before
+    world.platform.send(accepted[0])
     assert world.broken_when_drained() == {}
 
 
