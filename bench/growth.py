@@ -23,8 +23,9 @@ EMPTY = "ivy_empty"
 LEGS, FULL_LEGS = 5_000_000, 50_000_000
 LEGS_OF_A_CHARGE = 4
 MERCHANTS = 10_000
-DEEP, TAILED, MIDDLE = 10_001, 10_002, 10_003
-"""One with two fifths of all postings, one not rolled up, and one with a hundredth of all."""
+DEEP, TAILED, MIDDLE, USUAL = 10_001, 10_002, 10_003, 3
+"""One with two fifths of all postings, one not rolled up, one with a hundredth of all, and one of
+the others, with more than a page."""
 
 TAIL = 1000
 PAGE, DEEP_PAGE = 50, 10_000
@@ -78,7 +79,7 @@ def _fill(cluster: Cluster, charges: int) -> None:
                 _FILL, {"count": count, "merchants": MERCHANTS, "deep": DEEP, "middle": MIDDLE}
             )
         root.execute("SET session_replication_role = replica")
-        root.execute(_CHARGES, {"deep": DEEP, "middle": MIDDLE})
+        root.execute(_CHARGES, {"usual": USUAL, "deep": DEEP, "middle": MIDDLE})
     owner = Database(cluster.server.url("postgres") + "?options=-c%20search_path%3Divy")
     with owner.transaction() as tx:
         ledger.roll_up(tx)
@@ -91,8 +92,9 @@ def _fill(cluster: Cluster, charges: int) -> None:
 
 def _reads(cluster: Cluster, seconds: float) -> dict[str, Work]:
     tailed, deep, middle, usual = (
-        Tenant(number, livemode=True) for number in (TAILED, DEEP, MIDDLE, 1)
+        Tenant(number, livemode=True) for number in (TAILED, DEEP, MIDDLE, USUAL)
     )
+    _look(cluster, deep, middle, usual)
     loads = {
         SELECT: Load("SELECT 1;\n"),
         "balance": _load(tailed, partial(_balance, tailed)),
@@ -102,6 +104,17 @@ def _reads(cluster: Cluster, seconds: float) -> dict[str, Work]:
         "page of few": _load(usual, partial(_page, None)),
     }
     return {name: partial(pgbench.run, cluster, load, seconds) for name, load in loads.items()}
+
+
+def _look(cluster: Cluster, *tenants: Tenant) -> None:
+    """Void the figures unless each of the pages is a full one."""
+    app = Database(cluster.url())
+    for tenant in tenants:
+        with app.transaction(tenant) as tx:
+            found = balance_transactions.page(tx, BalanceTransactionQuery(limit=PAGE))
+        if len(found.data) != PAGE:
+            raise books.VoidError(f"void: a page of {tenant} has {len(found.data)} lines")
+    app.close()
 
 
 def _load(tenant: Tenant, work: partial[None]) -> Load:
@@ -174,5 +187,5 @@ _CHARGES = """
                          method, payment_method, connector, fee_plan, fee_plan_version)
     SELECT owner, true, source, 10000, 10000, 320, 180, recorded_at, id, 2, '2026-11-27', 'USD',
            'succeeded', true, 'card', 'pm_bench', 'stripe', 'standard', 1
-    FROM journal WHERE owner IN (1, %(deep)s, %(middle)s)
+    FROM journal WHERE owner IN (%(usual)s, %(deep)s, %(middle)s)
 """

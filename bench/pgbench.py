@@ -99,7 +99,7 @@ def _found(pattern: re.Pattern[str], said: str) -> str:
 
 def _pgbench(cluster: Cluster, load: Load, script: Path, until: str) -> str:
     command = [
-        *(str(binaries() / "pgbench"), "--no-vacuum", "--protocol=extended"),
+        *(str(binaries() / "pgbench"), "--no-vacuum", "--protocol=prepared"),
         *(f"--client={load.clients}", f"--jobs={min(THREADS, load.clients)}"),
         *(until, f"--file={script}"),
         *(f"--define={name}={value}" for name, value in load.constants.items()),

@@ -58,7 +58,7 @@ CORRUPTIONS = (
         "sums to -1 USD",
         f"UPDATE journal SET v1 = v1 + CASE n WHEN 1 THEN 1 ELSE -1 END FROM {CAPTURES}"
         " WHERE c.id = journal.id AND n <= 2",
-        drop=("journal", "legs_sum_to_zero"),
+        drop=("journal", "legs_are_sound"),
     ),
     Corruption(
         "L1",
@@ -66,7 +66,7 @@ CORRUPTIONS = (
         "an entry of nothing",
         f"UPDATE journal SET a3 = 8400410, v3 = 0 FROM {ACCEPTED}"
         " WHERE c.id = journal.id AND n = 1",
-        drop=("journal", "legs_are_not_zero"),
+        drop=("journal", "legs_are_sound"),
     ),
     Corruption(
         "L1",
@@ -86,7 +86,7 @@ CORRUPTIONS = (
         " WHERE c.id = journal.id AND n = 1;"
         f" UPDATE journal SET v1 = 0, a2 = NULL, v2 = NULL FROM {ACCEPTED}"
         " WHERE c.id = journal.id AND n = 2",
-        drop=("journal", "legs_are_not_zero"),
+        drop=("journal", "legs_are_sound"),
     ),
     Corruption(
         "L2",
@@ -481,7 +481,7 @@ CORRUPTIONS = (
         "has an entry on account ",
         "UPDATE journal SET a2 = CASE source WHEN :a THEN :bob8400210 ELSE :ada8400210 END"
         " WHERE source IN (:a, :b) AND kind = 1",
-        drop=("journal", "legs_have_one_merchant"),
+        drop=("journal", "legs_are_sound"),
     ),
     Corruption(
         "L10",
@@ -489,7 +489,7 @@ CORRUPTIONS = (
         "'s and has an entry on account ",
         "UPDATE journal SET owner = CASE source WHEN :a THEN :bob ELSE :ada END"
         " WHERE source IN (:a, :b) AND kind = 1",
-        drop=("journal", "legs_have_one_merchant"),
+        drop=("journal", "legs_are_sound"),
     ),
     Corruption(
         "L10",
@@ -497,14 +497,14 @@ CORRUPTIONS = (
         "and has an entry on account 10018400110",
         "UPDATE journal SET a1 = :ada8400110 WHERE id = (SELECT id FROM journal, rollup"
         " WHERE xid >= watermark AND a1 = 8400110 AND owner = :ada LIMIT 1)",
-        drop=("journal", "legs_have_one_merchant"),
+        drop=("journal", "legs_are_sound"),
     ),
     Corruption(
         "L10",
         "a test transaction that says it is live",
         "is in live mode and has an entry on account ",
         "UPDATE journal SET livemode = true WHERE source = :a AND kind = 1",
-        drop=("journal", "legs_share_currency_and_mode"),
+        drop=("journal", "legs_are_sound"),
     ),
     Corruption(
         "L10",

@@ -29,13 +29,13 @@ _NEW_KEY: LiteralString = """
 _I1: list[LiteralString] = [
     # two rows that make up for each other: each is unbalanced, the whole is not
     f"""
-    ALTER TABLE journal DROP CONSTRAINT legs_sum_to_zero;
+    ALTER TABLE journal DROP CONSTRAINT legs_are_sound;
     {_ROW} 99, 0, 8400150, 3, 8400110, -2 FROM journal LIMIT 1;
     {_ROW} 98, 0, 8400150, -3, 8400110, 2 FROM journal LIMIT 1
     """,
     # two currencies in one row, and back in another
     f"""
-    ALTER TABLE journal DROP CONSTRAINT legs_share_currency_and_mode;
+    ALTER TABLE journal DROP CONSTRAINT legs_are_sound;
     {_ROW} 99, 0, 9780150, 3, 8400150, -3 FROM journal LIMIT 1;
     {_ROW} 98, 0, 9780150, -3, 8400150, 3 FROM journal LIMIT 1
     """,

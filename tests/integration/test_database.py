@@ -8,7 +8,7 @@ from contextlib import suppress
 import psycopg
 import pytest
 
-from ivy.database import Database, Transaction
+from ivy.database import PREPARE_AFTER, Database, Transaction
 from ivy.serve import problems
 from tests.conftest import Store
 
@@ -110,3 +110,34 @@ def test_the_first_error_is_the_one_that_is_told(database: Database) -> None:
         work(database, fail)
     with pytest.raises(LookupError):
         work(database, passed_over, give_up)
+
+
+@pytest.mark.parametrize("prepares", [True, False])
+def test_a_statement_that_is_sent_often_is_prepared_once(store: Store, *, prepares: bool) -> None:
+    """Whatever the size of its numbers; where a proxy shares connections, it never is."""
+    database = Database(store.url("ivy_jobs"), prepares=prepares)
+    for number in range(PREPARE_AFTER + 4):
+        with database.transaction() as tx:
+            assert tx.value("SELECT %(number)s + 1", number=9**number) == 9**number + 1
+    with database.transaction() as tx:
+        found = tx.value("SELECT array_agg(parameter_types::text) FROM pg_prepared_statements")
+    assert found == (["{bigint}"] if prepares else None)
+    database.close()
+
+
+def test_a_migration_under_a_connection_costs_one_retryable_answer(
+    store: Store, database: Database
+) -> None:
+    with store.superuser() as root:
+        root.execute("CREATE TABLE ivy.told AS SELECT 7 AS number; GRANT SELECT ON told TO PUBLIC")
+    for _ in range(PREPARE_AFTER + 1):
+        with database.transaction() as tx:
+            assert tx.value("SELECT number FROM told") == 7
+    with store.superuser() as root:
+        root.execute("ALTER TABLE ivy.told ALTER number TYPE text")
+    with pytest.raises(psycopg.OperationalError) as caught, database.transaction() as tx:
+        tx.value("SELECT number FROM told")
+    problem = problems.from_exception(caught.value)
+    assert (problem.status, problem.retryable) == (503, True)
+    with database.transaction() as tx:
+        assert tx.value("SELECT number FROM told") == "7"

@@ -283,7 +283,7 @@ def test_time_limits_come_with_the_role(shared_store: Store, role: str) -> None:
     [
         "ALTER TABLE journal DISABLE TRIGGER append_only",
         "ALTER TABLE journal DISABLE ROW LEVEL SECURITY",
-        "ALTER TABLE journal DROP CONSTRAINT legs_sum_to_zero",
+        "ALTER TABLE journal DROP CONSTRAINT legs_are_sound",
         "DROP TABLE journal",
         "DROP POLICY own ON charges",
         "CREATE TABLE mine (n integer)",

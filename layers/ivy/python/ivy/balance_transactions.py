@@ -6,6 +6,8 @@ their id's digits: ``txn_019a…`` is ``ltx_019a…`` seen from the merchant's s
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -14,7 +16,7 @@ from pydantic import Field, computed_field
 
 from ivy import errors, ids, ledger, money, pages
 from ivy.database import Transaction
-from ivy.ledger import Chart
+from ivy.ledger import Chart, PostingKind
 from ivy.models import Object, Time, example
 
 Type = Literal[
@@ -105,30 +107,37 @@ class _Row(Object):
     id: UUID
     livemode: bool
     created_at: Time
-    kind: str
-    source_prefix: str
+    kind: int
     source: UUID
     account: int
-    net: int
-    processing: int
-    dispute: int
+    accounts: list[int | None]
+    amounts: list[int | None]
     available_on: date
 
 
-_KINDS: dict[str, tuple[Type, Category]] = {
-    "charge.captured": ("charge", "charges"),
-    "charge.returned": ("charge_return", "charges"),
-    "refund.accepted": ("refund", "refunds"),
-    "refund.succeeded": ("refund_fee_return", "fees"),
-    "refund.returned": ("refund_failure", "refunds"),
-    "dispute.opened": ("dispute", "disputes"),
-    "dispute.won": ("dispute_reversal", "disputes"),
-    "settlement.closed": ("reserve_hold", "reserves"),
-    "reserve.released": ("reserve_release", "reserves"),
-    "payout.created": ("payout", "payouts"),
-    "payout.reversed": ("payout_reversal", "payouts"),
-    "payout.returned": ("payout_return", "payouts"),
-    "recovery.writeoff": ("write_off", "recoveries"),
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """How merchants see a kind of posting: as what, under what, caused by an object of which id."""
+
+    type: Type
+    category: Category
+    source: str
+
+
+_KINDS = {
+    PostingKind.CHARGE_CAPTURED: _Seen("charge", "charges", "ch"),
+    PostingKind.CHARGE_RETURNED: _Seen("charge_return", "charges", "ch"),
+    PostingKind.REFUND_ACCEPTED: _Seen("refund", "refunds", "re"),
+    PostingKind.REFUND_SUCCEEDED: _Seen("refund_fee_return", "fees", "re"),
+    PostingKind.REFUND_RETURNED: _Seen("refund_failure", "refunds", "re"),
+    PostingKind.DISPUTE_OPENED: _Seen("dispute", "disputes", "dp"),
+    PostingKind.DISPUTE_WON: _Seen("dispute_reversal", "disputes", "dp"),
+    PostingKind.SETTLEMENT_CLOSED: _Seen("reserve_hold", "reserves", "stl"),
+    PostingKind.RESERVE_RELEASED: _Seen("reserve_release", "reserves", "rsv"),
+    PostingKind.PAYOUT_CREATED: _Seen("payout", "payouts", "po"),
+    PostingKind.PAYOUT_REVERSED: _Seen("payout_reversal", "payouts", "po"),
+    PostingKind.PAYOUT_RETURNED: _Seen("payout_return", "payouts", "po"),
+    PostingKind.RECOVERY_WRITEOFF: _Seen("write_off", "recoveries", "rcv"),
 }
 
 
@@ -138,7 +147,7 @@ def get(tx: Transaction, transaction_id: UUID) -> BalanceTransaction:
     Raises:
         ResourceMissing: This merchant has none with this id in this mode.
     """
-    row = tx.row(_Row, _SELECT + " AND journal.id = %(id)s" + _CHANGED, **_CODES, id=transaction_id)
+    row = tx.row(_Row, _SELECT + " AND journal.id = %(id)s", id=transaction_id)
     if row is None:
         written = ids.Prefix("txn").write(transaction_id)
         raise errors.ResourceMissing(f"No balance transaction {written}.")
@@ -148,26 +157,28 @@ def get(tx: Transaction, transaction_id: UUID) -> BalanceTransaction:
 def page(tx: Transaction, query: BalanceTransactionQuery) -> pages.Listing[BalanceTransaction]:
     """Return one page of balance transactions, newest first."""
     lowest, below = query.bounds()
+    prefix, source = _source(query.source)
+    asked = {
+        "source": source,
+        "currency": _currency_number(query.currency),
+        "settlement": query.settlement,
+        "payout": query.payout,
+    }
     rows = tx.rows(
         _Row,
         _SELECT
-        + " AND journal.id >= %(lowest)s AND journal.id < %(below)s"
-        + " AND posting_kinds.name = ANY(%(kinds)s)"
-        + " AND (%(source)s::text IS NULL"
-        + " OR source_prefix || '_' || replace(journal.source::text, '-', '') = %(source)s)"
-        + " AND (%(currency)s::int IS NULL OR a1 / 10000 %% 1000 = %(currency)s)"
-        + _IN_SETTLEMENT
-        + _IN_PAYOUT
-        + _CHANGED
+        + " AND journal.id >= %(lowest)s AND journal.id < %(below)s AND kind = ANY(%(kinds)s)"
+        # only what is asked: each filter that is not costs every page its planning
+        + "".join(_FILTERS[name] for name, value in asked.items() if value is not None)
         + " ORDER BY journal.id DESC LIMIT %(limit)s + 1",
-        **_CODES,
+        **asked,
         lowest=lowest,
         below=below,
-        kinds=[name for name, (kind, _) in _KINDS.items() if query.type in (None, kind)],
-        source=query.source,
-        settlement=query.settlement,
-        payout=query.payout,
-        currency=_currency_number(query.currency),
+        kinds=[
+            int(kind)
+            for kind, seen in _KINDS.items()
+            if query.type in (None, seen.type) and prefix in (None, seen.source)
+        ],
         limit=query.limit,
     )
     return pages.listing(BalanceTransaction, [_seen(row) for row in rows], query.limit)
@@ -176,10 +187,7 @@ def page(tx: Transaction, query: BalanceTransactionQuery) -> pages.Listing[Balan
 def of_settlement(tx: Transaction, settlement_id: UUID) -> list[BalanceTransaction]:
     """Return every item of a settlement, oldest first; what is in a batch does not change."""
     rows = tx.rows(
-        _Row,
-        _SELECT + _IN_SETTLEMENT + _CHANGED + " ORDER BY journal.id",
-        **_CODES,
-        settlement=settlement_id,
+        _Row, _SELECT + _IN_SETTLEMENT + " ORDER BY journal.id", settlement=settlement_id
     )
     return [_seen(row) for row in rows]
 
@@ -192,15 +200,24 @@ def between(
         _Row,
         _SELECT
         + " AND recorded_at >= %(begins_at)s AND recorded_at < %(ends_at)s"
-        + " AND a1 / 10000 %% 1000 = %(currency)s"
-        + _CHANGED
+        + _IN_CURRENCY
         + " ORDER BY recorded_at, journal.id",
-        **_CODES,
         currency=_currency_number(currency),
         begins_at=begins_at,
         ends_at=ends_at,
     )
     return [_seen(row) for row in rows]
+
+
+def _source(written: str | None) -> tuple[str | None, UUID | None]:
+    """Return the prefix and the id that a source names; what nobody has for one that names none."""
+    if written is None:
+        return None, None
+    prefix, _, digits = written.partition("_")
+    try:
+        return prefix, UUID(hex=digits)
+    except ValueError:
+        return "", UUID(int=0)
 
 
 def _currency_number(code: str | None) -> int | None:
@@ -212,17 +229,23 @@ def _currency_number(code: str | None) -> int | None:
 
 
 def _seen(row: _Row) -> BalanceTransaction:
-    kind, category = _KINDS[row.kind]
-    fees = (("processing", row.processing), ("dispute", row.dispute))
+    seen = _KINDS[PostingKind(row.kind)]
+    moved: Counter[int] = Counter()
+    for account, amount in zip(row.accounts, row.amounts, strict=True):
+        if account is not None and amount is not None:
+            moved[account % 1000] -= amount
+    net = moved[Chart.PENDING] + moved[Chart.AVAILABLE]
+    processing, dispute = moved[Chart.INCOME_PROCESSING], moved[Chart.INCOME_DISPUTE]
+    fees = (("processing", processing), ("dispute", dispute))
     return BalanceTransaction(
         id=row.id,
         livemode=row.livemode,
         created_at=row.created_at,
-        type=kind,
-        category=category,
-        amount=row.net + row.processing + row.dispute,
-        fee=row.processing + row.dispute,
-        net=row.net,
+        type=seen.type,
+        category=seen.category,
+        amount=net + processing + dispute,
+        fee=processing + dispute,
+        net=net,
         fee_details=[
             FeeDetail.model_validate({"type": name, "amount": amount})
             for name, amount in fees
@@ -230,57 +253,53 @@ def _seen(row: _Row) -> BalanceTransaction:
         ],
         currency=ledger.currency_of(row.account),
         available_on=row.available_on,
-        source=ids.Prefix(row.source_prefix).write(row.source),
+        source=ids.Prefix(seen.source).write(row.source),
         ledger_transaction=row.id,
     )
 
 
-_CODES = {
-    "spendable": [int(Chart.PENDING), int(Chart.AVAILABLE)],
-    "income_processing": int(Chart.INCOME_PROCESSING),
-    "income_dispute": int(Chart.INCOME_DISPUTE),
-}
-
+# What changes what can be spent, 210 or 220; and a charge of which nothing is left after its fee,
+# 410, which moved no balance and happened all the same.
 _SELECT = """
-    SELECT journal.id, journal.livemode, recorded_at AS created_at, posting_kinds.name AS kind,
-           source_prefix, journal.source, a1 AS account, effect.net, effect.processing,
-           effect.dispute, coalesce(charges.available_on, value_on) AS available_on
+    SELECT journal.id, journal.livemode, recorded_at AS created_at, kind, source,
+           a1 AS account, ARRAY[a1, a2, a3, a4] AS accounts, ARRAY[v1, v2, v3, v4] AS amounts,
+           coalesce(charges.available_on, value_on) AS available_on
     FROM journal
-    JOIN posting_kinds ON posting_kinds.code = journal.kind
-    LEFT JOIN charges ON charges.id = journal.source AND posting_kinds.name = 'charge.captured'
-    CROSS JOIN LATERAL (
-        SELECT
-            -coalesce(sum(v) FILTER (WHERE a %% 1000 = ANY(%(spendable)s)), 0)::bigint AS net,
-            -coalesce(sum(v) FILTER (WHERE a %% 1000 = %(income_processing)s), 0)::bigint
-                AS processing,
-            -coalesce(sum(v) FILTER (WHERE a %% 1000 = %(income_dispute)s), 0)::bigint AS dispute
-        FROM (VALUES (a1, v1), (a2, v2), (a3, v3), (a4, v4)) AS leg (a, v)
-    ) AS effect
+    LEFT JOIN charges ON kind = 1
+        AND (charges.merchant_id, charges.livemode, charges.id) = (owner, journal.livemode, source)
     WHERE part = 0
+      AND (CASE WHEN mod(a1, 1000) IN (210, 220) THEN v1 ELSE 0 END
+           + CASE WHEN mod(a2, 1000) IN (210, 220) THEN v2 ELSE 0 END
+           + CASE WHEN mod(a3, 1000) IN (210, 220) THEN v3 ELSE 0 END
+           + CASE WHEN mod(a4, 1000) IN (210, 220) THEN v4 ELSE 0 END <> 0
+        OR 410 IN (mod(a1, 1000), mod(a2, 1000), mod(a3, 1000), mod(a4, 1000)))
 """
 
-# A charge of which nothing is left after its fee moved no balance, and happened all the same.
-_CHANGED = " AND (effect.net <> 0 OR effect.processing <> 0)"
+_IN_CURRENCY = " AND mod(a1 / 10000, 1000) = %(currency)s"
 
 _IN_PAYOUT = """
-    AND (%(payout)s::uuid IS NULL OR journal.id IN (
-        SELECT ledger_transaction FROM payout_items WHERE payout_id = %(payout)s))
+    AND journal.id IN (SELECT ledger_transaction FROM payout_items WHERE payout_id = %(payout)s)
 """
 
 # What the charges of its day, and their refunds, did to what was pending; and what of that the
 # batch itself held back.
 _IN_SETTLEMENT = """
-    AND (%(settlement)s::uuid IS NULL
-        OR (posting_kinds.name = 'charge.captured'
-            OR 210 IN (mod(a1, 1000), mod(a2, 1000), mod(a3, 1000), mod(a4, 1000)))
-        AND journal.source IN (
-            WITH of_the_day AS (
-                SELECT charges.id FROM settlements JOIN charges
-                    ON charges.currency = settlements.currency AND available_on = settled_on
-                WHERE settlements.id = %(settlement)s)
-            SELECT id FROM of_the_day
-            UNION ALL
-            SELECT %(settlement)s
-            UNION ALL
-            SELECT refunds.id FROM refunds JOIN of_the_day ON charge_id = of_the_day.id))
+    AND (kind = 1 OR 210 IN (mod(a1, 1000), mod(a2, 1000), mod(a3, 1000), mod(a4, 1000)))
+    AND journal.source IN (
+        WITH of_the_day AS (
+            SELECT charges.id FROM settlements JOIN charges
+                ON charges.currency = settlements.currency AND available_on = settled_on
+            WHERE settlements.id = %(settlement)s)
+        SELECT id FROM of_the_day
+        UNION ALL
+        SELECT %(settlement)s
+        UNION ALL
+        SELECT refunds.id FROM refunds JOIN of_the_day ON charge_id = of_the_day.id)
 """
+
+_FILTERS = {
+    "source": " AND source = %(source)s",
+    "currency": _IN_CURRENCY,
+    "settlement": _IN_SETTLEMENT,
+    "payout": _IN_PAYOUT,
+}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, LiteralString
 
-from ivy import money
+from ivy import ledger, money
 from ivy.database import Tenant, Transaction
-from ivy.ledger import Chart, account_range
+from ivy.ledger import Chart
 from ivy.models import Object, Time, example
 
 
@@ -65,7 +65,7 @@ class _AccountBalance:
 
 def balance(tx: Transaction, tenant: Tenant, known_at: datetime) -> Balance:
     """Return the merchant's balance, exact in the transaction's own view of the ledger."""
-    accounts = account_range(tenant)
+    accounts = ledger.account_range(tenant)
     rows = tx.rows(
         _AccountBalance,
         _BALANCE,
@@ -97,30 +97,21 @@ def balance(tx: Transaction, tenant: Tenant, known_at: datetime) -> Balance:
     )
 
 
-# The tail is read once and its legs are taken from there: a quarter less CPU than joining them.
-_BALANCE = """
-    WITH tail AS (
-        SELECT a1, v1, a2, v2, a3, v3, a4, v4
-        FROM journal
-        WHERE owner = %(owner)s AND livemode = %(livemode)s
-          AND xid >= (SELECT watermark FROM rollup)
-    ), legs AS (
+_BALANCE: LiteralString = (
+    "WITH"
+    + ledger.TAIL
+    + """, legs AS (
         SELECT number AS account, balance AS amount
-        FROM accounts
-        WHERE number BETWEEN %(lowest)s AND %(highest)s
-          AND number / 1000 %% 10 = %(livemode)s::boolean::integer
-        UNION ALL
-        SELECT a1, v1 FROM tail WHERE a1 BETWEEN %(lowest)s AND %(highest)s
-        UNION ALL
-        SELECT a2, v2 FROM tail WHERE a2 BETWEEN %(lowest)s AND %(highest)s
-        UNION ALL
-        SELECT a3, v3 FROM tail WHERE a3 BETWEEN %(lowest)s AND %(highest)s
-        UNION ALL
-        SELECT a4, v4 FROM tail WHERE a4 BETWEEN %(lowest)s AND %(highest)s
+        FROM accounts WHERE number / 1000 %% 10 = %(livemode)s::boolean::integer
+        UNION ALL SELECT a1, v1 FROM tail
+        UNION ALL SELECT a2, v2 FROM tail
+        UNION ALL SELECT a3, v3 FROM tail
+        UNION ALL SELECT a4, v4 FROM tail
     )
     SELECT (account / 10000 %% 1000)::integer AS currency_number,
            (account %% 1000)::integer AS code,
            sum(amount)::bigint AS amount
-    FROM legs
+    FROM legs WHERE account BETWEEN %(lowest)s AND %(highest)s
     GROUP BY account
-"""
+    """
+)

@@ -411,7 +411,9 @@ BALANCE_CHANGES: LiteralString = """
             (journal.a3, journal.v3), (journal.a4, journal.v4)) AS leg (account, amount)
         JOIN chart ON chart.code = mod(leg.account, 1000) AND chart.code BETWEEN 200 AND 299
         JOIN currencies ON currencies.number = mod(leg.account / 10000, 1000)
-        WHERE announced.id = events.ledger_transaction), '[]') AS balance_changes
+        WHERE (announced.owner, announced.livemode, announced.id)
+            = (events.merchant_id, events.livemode, events.ledger_transaction)), '[]')
+        AS balance_changes
 """
 
 _SELECT: LiteralString = (

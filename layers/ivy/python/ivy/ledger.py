@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import IntEnum
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from ivy import ids, money
@@ -307,19 +307,33 @@ _POST_ALL = """
         %(v2)s::bigint[], %(a3)s::bigint[], %(v3)s::bigint[], %(a4)s::bigint[], %(v4)s::bigint[])
 """
 
-_BALANCE = """
+# Most of a tail moves the same few accounts, so it is added up before its legs are told apart: half
+# the CPU of taking every leg by itself.
+TAIL: LiteralString = """
+    tail AS (
+        SELECT a1, sum(v1) AS v1, a2, sum(v2) AS v2, a3, sum(v3) AS v3, a4, sum(v4) AS v4
+        FROM journal
+        WHERE owner = %(owner)s AND livemode = %(livemode)s
+          AND xid >= (SELECT watermark FROM rollup)
+        GROUP BY a1, a2, a3, a4)
+"""
+"""What balances that are rolled up do not hold yet of a merchant, by the accounts it moved."""
+
+_BALANCE: LiteralString = (
+    "WITH"
+    + TAIL
+    + """
     SELECT -coalesce(sum(amount), 0)::bigint
     FROM (
         SELECT balance AS amount FROM accounts WHERE number = ANY (%(numbers)s::bigint[])
         UNION ALL
-        SELECT leg.amount
-        FROM journal
+        SELECT amount
+        FROM tail
         CROSS JOIN LATERAL (VALUES (a1, v1), (a2, v2), (a3, v3), (a4, v4)) leg (account, amount)
-        WHERE owner = %(owner)s AND livemode = %(livemode)s
-          AND xid >= (SELECT watermark FROM rollup)
-          AND leg.account = ANY (%(numbers)s::bigint[])
+        WHERE account = ANY (%(numbers)s::bigint[])
     ) legs
-"""
+    """
+)
 
 _ROLL_UP = """
     WITH mark AS (

@@ -294,13 +294,13 @@ def fanning_out(tx: Transaction) -> None:
     Otherwise the one would not see the deliveries, and the other not what became of the endpoint.
     """
     a, b = _FAN_OUT_LOCK
-    tx.run("SELECT pg_advisory_xact_lock_shared(%(a)s, %(b)s)", a=a, b=b)
+    tx.run("SELECT pg_advisory_xact_lock_shared(%(a)s::integer, %(b)s::integer)", a=a, b=b)
 
 
 def hold_fan_outs(tx: Transaction) -> None:
     """Wait until nobody fans out, and let nobody until the transaction ends."""
     a, b = _FAN_OUT_LOCK
-    tx.run("SELECT pg_advisory_xact_lock(%(a)s, %(b)s)", a=a, b=b)
+    tx.run("SELECT pg_advisory_xact_lock(%(a)s::integer, %(b)s::integer)", a=a, b=b)
 
 
 def delete(tx: Transaction, caller: Caller, endpoint_id: UUID) -> Endpoint:
