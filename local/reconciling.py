@@ -24,22 +24,27 @@ SETTLEMENTS = (
     *("settlement", "mode", "acquirer", "reference", "expected", "net", "status", "days late"),
 )
 RULES = ("rule", "mode", "acquirer", "contains", "days", "tolerance", "by", "reason")
+REFUSED = ("payout", "mode", "days", "amount", "refused as", "file")
 COLUMNS = ("item", "mode", "days", "booked", "amount", "reference", "description", "file")
 
 
 @reconcile.callback(invoke_without_command=True)
 def open_items(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """Show lines that nobody has explained yet, and what acquirers said and did not pay."""
+    """Show what nobody has explained yet, and what banks and acquirers said and did not pay."""
     if context.invoked_subcommand is not None:
         return
     with explained():
-        found = _run("bank/suspense", {})["data"]
+        found = _run("bank/suspense", {})
         if as_json:
             print(json.dumps(found))  # noqa: T201 - the answer
             return
         overdue = _run("bank/settlements", {"overdue": True})["data"]
-        tables_of_both = [items_table(found), *([settlements_table(overdue)] if overdue else [])]
-        print("\n\n".join(tables_of_both))  # noqa: T201 - same
+        shown = [items_table(found["data"], found["total"])]
+        if found["refused"]:
+            shown.append(refused_table(found["refused"]))
+        if overdue:
+            shown.append(settlements_table(overdue))
+        print("\n\n".join(shown))  # noqa: T201 - same
 
 
 @reconcile.command()
@@ -149,8 +154,8 @@ def report(
         print(json.dumps(found) if as_json else report_text(found))  # noqa: T201 - same
 
 
-def items_table(found: list[dict[str, Any]]) -> str:
-    """Return open items as lines of a table; one sentence when there is none."""
+def items_table(found: list[dict[str, Any]], total: int) -> str:
+    """Return open items as lines of a table, and how many there are; a sentence if none is."""
     if not found:
         return "Nothing is in suspense."
     rows = [
@@ -166,7 +171,24 @@ def items_table(found: list[dict[str, Any]]) -> str:
         )
         for each in found
     ]
-    return tables.lines(COLUMNS, rows)
+    many = f"{total} open." if total == len(found) else f"The oldest {len(found)} of {total} open."
+    return f"{tables.lines(COLUMNS, rows)}\n{many}"
+
+
+def refused_table(found: list[dict[str, Any]]) -> str:
+    """Return payouts that wait for their money as lines of a table."""
+    rows = [
+        (
+            each["payout"],
+            "live" if each["livemode"] else "test",
+            f"{each['age_days']:.1f}",
+            f"{each['amount']} {each['currency']}",
+            f"{each['code']} {each['failure_code']}".strip(),
+            each["file"],
+        )
+        for each in found
+    ]
+    return f"Paid, then refused, and on no statement yet:\n{tables.lines(REFUSED, rows)}"
 
 
 def settlements_table(found: list[dict[str, Any]]) -> str:
@@ -229,7 +251,7 @@ def report_text(found: dict[str, Any]) -> str:
     lines += [f"{name.ljust(width)}  {amount:>15}" for name, amount in rows]
     if not found["stated"]["continuous"]:
         lines.append("The statements do not open where the ones before them closed.")
-    return "\n".join([*lines, "", items_table(found["open_items"])])
+    return "\n".join([*lines, "", items_table(found["open_items"], found["open_items_total"])])
 
 
 def _run(function: str, payload: dict[str, Any]) -> dict[str, Any]:

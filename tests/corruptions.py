@@ -531,6 +531,16 @@ CORRUPTIONS = (
         "UPDATE suspense_items SET opened_at = now() - interval '6 days' WHERE amount = 5000",
     ),
     Corruption(
+        "L13",
+        "a payout that was refused long after it was paid",
+        " was refused 6 days ago, after it was paid, and no statement shows it back",
+        "INSERT INTO bank_answers (merchant_id, livemode, id, payout_id, receipt_id, created_at,"
+        " outcome, code, failure_code, unstated)"
+        " SELECT merchant_id, payouts.livemode, uuidv7(), payouts.id, bank_receipts.id,"
+        " now() - interval '6 days', 'came_back', 'AC04', 'account_closed', true"
+        " FROM payouts, bank_receipts WHERE payouts.status = 'paid' LIMIT 1",
+    ),
+    Corruption(
         "L14",
         "a posting of ours that no item names",
         " is 1 postings of ours, of 0 items, settlements of acquirers or deposits",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from functions.bank import report, resolve
 from functions.bank import suspense as show
-from ivy import bank_receipts, ids
+from ivy import bank_receipts, ids, suspense
 from ivy.bank_files import camt053, pain002
 from ivy.bank_files.statements import Statement, StatementLine
 from ivy.database import Database
@@ -80,6 +80,18 @@ def test_what_is_nobodys_is_posted_with_its_line(exchange: Exchange) -> None:
     assert {each["file"] for each in (first, second)} == {"a.bai2"}
     assert {first["end_to_end_id"], second["end_to_end_id"]} == {"OURS", None}
     assert 0 <= first["age_days"] < 1
+
+
+def test_how_many_are_open_is_said_beside_those_that_are_shown(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suspense, "MAX_SHOWN", 2)
+    exchange.give("a.bai2", stated(*[line(COVER, None)] * 3))
+    found = run(exchange, show.handler)
+    assert (len(found["data"]), found["total"], found["refused"]) == (2, 3, [])
+    assert run(exchange, show.handler, currency="EUR")["total"] == 0
+    month = run(exchange, report.handler, currency="USD", month="2026-11")
+    assert (len(month["open_items"]), month["open_items_total"]) == (2, 3)
 
 
 def test_a_payouts_line_is_its_own_posting(exchange: Exchange, payout: str) -> None:

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from functions.bank import simulated
+from functions.bank import resolve, simulated, suspense
 from functions.outbox import relay
 from functions.payouts import submit
-from ivy import bank_exchange, bank_files, ids
+from ivy import bank_exchange, bank_files, bank_lines, ids
 from ivy.bank_files import bai2, camt053, nacha_returns, pain002
 from ivy.bank_files.nacha_returns import ReturnedEntry, ReturnFile
 from ivy.bank_files.statements import Statement, StatementLine
+from ivy.database import Database
 from ivy.serve.schedules import JobError
 from tests.bank.exchange import EXECUTED, Exchange
+from tests.driving import LambdaContext
 
 DAY = date(2026, 11, 30)
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -233,6 +235,86 @@ def test_what_is_settled_is_paid_and_may_come_back(exchange: Exchange, euros: st
     found = exchange.seen(euros)
     assert (found["status"], found["failure_code"]) == ("returned", "account_closed")
     assert exchange.postings(euros) == [40, 41, 43]
+
+
+def reported(exchange: Exchange, payout: str, status: str, reason: str | None = None) -> bytes:
+    transfers = (pain002.Transfer(payout, status, reason),)
+    return pain002.write(
+        pain002.Report(f"M{status}", NOON, file_of(exchange), None, None, transfers)
+    )
+
+
+def euros_stated(*lines: StatementLine, name: str = "S1") -> bytes:
+    total = sum(each.amount_minor for each in lines)
+    statement = Statement(IBAN, "EUR", name, DAY, 0, total, lines)
+    return camt053.write([statement], message_id=f"C{name}", created_at=NOON)
+
+
+def available(exchange: Exchange) -> int:
+    ((found,),) = exchange.rows(
+        "SELECT -sum(amount)::bigint FROM entries WHERE mod(account, 1000) = 220"
+    )
+    return int(found)
+
+
+def refused_late(exchange: Exchange) -> list[dict[str, Any]]:
+    exchange.here.platform.enter(suspense.handler.needs)
+    return list(suspense.handler({}, LambdaContext())["refused"])
+
+
+def test_a_refusal_after_it_was_paid_waits_for_the_money(exchange: Exchange, euros: str) -> None:
+    exchange.give("paid.xml", reported(exchange, euros, "ACSC"))
+    before = available(exchange)
+    exchange.give("refused.xml", reported(exchange, euros, "RJCT", "AC04"))
+    assert exchange.receive()["promised"] == 0
+    assert (exchange.status(euros), available(exchange)) == ("paid", before)
+    (waits,) = refused_late(exchange)
+    assert (waits["payout"], waits["amount"], waits["file"]) == (euros, 1_000, "refused.xml")
+    exchange.rows(
+        "UPDATE bank_answers SET created_at = created_at - interval '3 days' WHERE unstated"
+        " RETURNING id"
+    )
+    with Database(exchange.here.platform.store.url("ivy_jobs")).transaction() as tx:
+        assert 3 <= bank_lines.oldest_open_days(tx) < 4
+    came = StatementLine(1_000, DAY, "B", euros, "RETURN")
+    exchange.give("c.xml", euros_stated(StatementLine(-1_000, DAY, "B", euros, "OUT"), came))
+    exchange.receive()
+    found = exchange.seen(euros)
+    assert (found["status"], found["failure_code"]) == ("returned", "account_closed")
+    assert available(exchange) == before + 1_000
+    assert exchange.postings(euros) == [40, 41, 43]
+    assert exchange.rows("SELECT DISTINCT outcome FROM bank_lines") == [("payout",)]
+    assert refused_late(exchange) == []
+
+
+def test_paid_and_refused_at_once_waits_too(exchange: Exchange, euros: str) -> None:
+    """Both are heard before either is carried out."""
+    for name, status in (("a.xml", "ACSC"), ("b.xml", "RJCT")):
+        key = f"bank/in/test/{name}"
+        content = reported(exchange, euros, status, "AC04" if status == "RJCT" else None)
+        exchange.s3.put_object(Bucket=exchange.bucket, Key=key, Body=content)
+    exchange.receive()
+    assert exchange.status(euros) == "paid"
+    assert [each["payout"] for each in refused_late(exchange)] == [euros]
+
+
+def test_money_that_names_nothing_is_given_to_the_payout_that_waits(
+    exchange: Exchange, euros: str
+) -> None:
+    exchange.give("paid.xml", reported(exchange, euros, "ACSC"))
+    exchange.give("refused.xml", reported(exchange, euros, "RJCT", "AC04"))
+    exchange.give("c.xml", euros_stated(StatementLine(1_000, DAY, "B", None, "RETURN")))
+    assert exchange.status(euros) == "paid"
+    ((item,),) = exchange.rows("SELECT id FROM suspense_items")
+    exchange.here.platform.enter(resolve.handler.needs)
+    said = {"resolved_as": "payout", "payout": euros, "by": "grace", "reason": "they said so"}
+    answer = resolve.handler({"item": ids.Prefix("sus").write(item), **said}, LambdaContext())
+    assert answer["changed"], answer
+    exchange.receive()
+    exchange.receive()
+    found = exchange.seen(euros)
+    assert (found["status"], found["failure_code"]) == ("returned", "account_closed")
+    assert exchange.rows("SELECT outcome FROM bank_lines") == [("payout",)]
 
 
 def test_a_return_that_overtakes_the_debit(exchange: Exchange, payout: str) -> None:

@@ -143,7 +143,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             "INSERT",
             *updating("available", "negative_since", "version", "status"),
         },
-        "bank_answers": {"INSERT"},
+        "bank_answers": {"INSERT", *updating("unstated")},
         "bank_holidays": {"INSERT", "DELETE"},
         "bank_files": {"INSERT", *updating("status", "sent_at")},
         "bank_lines": {"INSERT", *updating("outcome", "payout_id", "merchant_id")},

@@ -47,6 +47,7 @@ REPORT = {
         {"connector": "simulated", "kind": "received", "count": 3, "amount": 700, "stated": 699}
     ],
     "open_items": [ITEM],
+    "open_items_total": 201,
 }
 SETTLEMENT = {
     "id": "acs_1",
@@ -66,6 +67,19 @@ SETTLEMENT = {
     "received_as": None,
     "received_at": None,
 }
+REFUSED = {
+    "payout": "po_1",
+    "livemode": True,
+    "amount": 1_000,
+    "currency": "EUR",
+    "refused_at": "2026-11-27T00:00:00.000Z",
+    "age_days": 2.04,
+    "code": "AC04",
+    "failure_code": "account_closed",
+    "receipt": "br_1",
+    "file": "r.xml",
+}
+SUSPENSE = {"object": "suspense_list", "data": [ITEM], "total": 1, "refused": [REFUSED]}
 RULE = {
     "id": "mru_1",
     "livemode": False,
@@ -84,7 +98,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     """Functions that are somebody else's machine, and what they were asked."""
     made: list[tuple[str, dict[str, Any]]] = []
     answers: dict[str, dict[str, Any]] = {
-        "bank/suspense": {"object": "suspense_list", "data": [ITEM]},
+        "bank/suspense": SUSPENSE,
         "bank/resolve": {"item": "sus_1", "resolved_as": "loss", "changed": True},
         "bank/report": REPORT,
         "bank/settlements": {"object": "acquirer_settlement_list", "data": [SETTLEMENT]},
@@ -111,7 +125,7 @@ def say(*arguments: str) -> str:
 
 
 def test_open_items_are_a_table(asked: list[tuple[str, dict[str, Any]]]) -> None:
-    header, row, nothing, late, missing = say().splitlines()
+    header, row, many, nothing, title, columns, waits, _, late, missing = say().splitlines()
     assert header.split() == [
         *("item", "mode", "days", "booked", "amount", "reference", "description", "file")
     ]
@@ -119,12 +133,17 @@ def test_open_items_are_a_table(asked: list[tuple[str, dict[str, Any]]]) -> None
         *("sus_1", "test", "3.0", "2026-11-30", "-700", "USD", "R1", "UNKNOWN", "a.bai2,"),
         *("line", "2"),
     ]
-    assert nothing == ""
+    assert (many, nothing) == ("1 open.", "")
+    assert title == "Paid, then refused, and on no statement yet:"
+    assert columns.split() == ["payout", "mode", "days", "amount", "refused", "as", "file"]
+    assert waits.split() == [
+        *("po_1", "live", "2.0", "1000", "EUR", "AC04", "account_closed", "r.xml")
+    ]
     assert late.split()[-2:] == ["days", "late"]
     assert missing.split() == [
         *("acs_1", "live", "stripe", "IVY", "4711", "2026-11-27", "9820", "USD", "expected", "3")
     ]
-    assert json.loads(say("--json")) == [ITEM]
+    assert json.loads(say("--json")) == SUSPENSE
     assert asked == [
         *(("bank/suspense", {}), ("bank/settlements", {"overdue": True}), ("bank/suspense", {}))
     ]

@@ -99,7 +99,10 @@ def look_again(tx: Transaction, at: datetime) -> int:
 
 
 def oldest_open_days(tx: Transaction) -> float:
-    """Return for how long a line of a statement has been in suspense, or nowhere; 0 if none is."""
+    """Return for how long a line of a statement has been in suspense, or nowhere; 0 if none is.
+
+    A payout that was refused after it was paid counts too: its line is missing.
+    """
     found: float = tx.value(_OLDEST)
     return found
 
@@ -246,6 +249,10 @@ _OPPOSITES = """
 _OLDEST = """
     SELECT coalesce(extract(epoch FROM now() - least(
         (SELECT min(opened_at) FROM suspense_items WHERE resolved_at IS NULL),
-        (SELECT min(created_at) FROM bank_lines WHERE outcome = 'new'))) / 86400, 0)
+        (SELECT min(created_at) FROM bank_lines WHERE outcome = 'new'),
+        (SELECT min(bank_answers.created_at)
+         FROM bank_answers JOIN payouts USING (merchant_id, livemode)
+         WHERE unstated AND applied_at IS NULL AND payouts.id = payout_id
+           AND payouts.status = 'paid'))) / 86400, 0)
         ::double precision
 """

@@ -20,6 +20,7 @@ from ivy import (
     bank_statements,
     faults,
     ids,
+    late_refusals,
     micro_deposits,
     outbox,
 )
@@ -79,6 +80,7 @@ class _Effects:
     """What an accepted file comes to."""
 
     livemode: bool
+    kind: bank_readings.Kind | None = None
     answers: list[tuple[_Order, Said]] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
@@ -124,7 +126,7 @@ def record(tx: Transaction, file: Received, at: datetime) -> Receipt:
         return Receipt(receipt_id, "rejected", error.reason)
     _write(tx, file, receipt_id, at, "accepted", effects=effects)
     for order, said in effects.answers:
-        _hear(tx, order, said, receipt=receipt_id, at=at)
+        _hear(tx, order, said, kind=effects.kind, receipt=receipt_id, at=at)
     bank_statements.keep(
         tx,
         effects.statements,
@@ -143,10 +145,12 @@ def answered(tx: Transaction) -> list[Task]:
 
     What has been carried out since gives lines of statements their place in the books. An answer
     about a payout that was not noted as sent yet, or has something else under way, is left for the
-    next time. Send what is returned after the commit.
+    next time; that one is refused which was paid waits for its money. Send what is returned after
+    the commit.
     """
     at = ids.now()
     bank_lines.look_again(tx, at)
+    late_refusals.state(tx)
     tasks = outbox.owe_each(tx, "payouts", "answer", _OPEN, at)
     return tasks + outbox.owe_each(tx, "payouts", "deposits", micro_deposits.UNTOLD, at)
 
@@ -161,7 +165,7 @@ def _effects(tx: Transaction, file: Received, reading: Reading) -> _Effects:
     if sum(len(each.lines) for each in reading.statements) > bank_statements.MAX_LINES:
         most = f"{bank_statements.MAX_LINES:,} lines"
         raise BankFileError(None, f"its statements have more than {most}: let the bank split it")
-    effects = _Effects(file.livemode)
+    effects = _Effects(file.livemode, reading.kind)
     for said in reading.said:
         _match(tx, effects, said)
     for statement in reading.statements:
@@ -286,8 +290,19 @@ def _write(
     )
 
 
-def _hear(tx: Transaction, order: _Order, said: Said, *, receipt: UUID, at: datetime) -> None:
-    """Write down what is said of an order: the lines of a statement move micro-deposits."""
+def _hear(
+    tx: Transaction,
+    order: _Order,
+    said: Said,
+    *,
+    kind: bank_readings.Kind | None,
+    receipt: UUID,
+    at: datetime,
+) -> None:
+    """Write down what is said of an order: the lines of a statement move micro-deposits.
+
+    A file of returns is money of the clearing itself; a report only says what becomes of a file.
+    """
     if order.kind == "micro_deposit":
         if said.failure_code is not None:
             micro_deposits.came_back(tx, order.id, said.failure_code)
@@ -304,6 +319,7 @@ def _hear(tx: Transaction, order: _Order, said: Said, *, receipt: UUID, at: date
         outcome=said.outcome,
         code=said.code,
         failure_code=said.failure_code,
+        unstated=kind == "pain.002" and said.outcome == "came_back",
     )
 
 
@@ -326,9 +342,9 @@ _RECEIPT = """
 
 _ANSWER = """
     INSERT INTO bank_answers (merchant_id, livemode, id, payout_id, receipt_id, created_at, line,
-                              outcome, code, failure_code)
+                              outcome, code, failure_code, unstated)
     VALUES (%(merchant)s, %(livemode)s, %(id)s, %(payout)s, %(receipt)s, %(at)s, %(line)s,
-            %(outcome)s, %(code)s, %(failure_code)s)
+            %(outcome)s, %(code)s, %(failure_code)s, %(unstated)s)
     ON CONFLICT ON CONSTRAINT said_once DO NOTHING
 """
 
@@ -363,5 +379,6 @@ _OPEN: LiteralString = """
     SELECT DISTINCT merchant_id, livemode, payout_id AS id
     FROM bank_answers JOIN payouts USING (merchant_id, livemode)
     WHERE payouts.id = payout_id AND applied_at IS NULL AND payouts.status <> 'pending'
+      AND NOT (unstated AND payouts.status = 'paid')
       AND NOT EXISTS (SELECT FROM outbox WHERE subject = payout_id)
 """

@@ -18,6 +18,7 @@ class _Answer:
     id: UUID
     outcome: Literal["paid", "came_back"]
     failure_code: str | None
+    unstated: bool
 
 
 def keep(tx: Transaction, task: Task) -> Payout | None:
@@ -39,10 +40,15 @@ def keep(tx: Transaction, task: Task) -> Payout | None:
 
 
 def _hear(tx: Transaction, task: Task, payout: Payout) -> Payout:
-    """Carry out everything that the bank has said: that it paid before that it came back."""
+    """Carry out what the bank has said: that it paid before that it came back.
+
+    A report that it refuses what it has paid gives nothing back: that waits for its line.
+    """
     for answer in tx.rows(_Answer, _ANSWERS, payout=payout.id):
         if answer.failure_code is None:
             payout = payout_outcomes.paid(tx, task.tenant, payout.id)
+        elif answer.unstated and payout.status == "paid":
+            continue
         else:
             payout = payout_outcomes.came_back(tx, task.tenant, payout.id, answer.failure_code)
         tx.run(_APPLIED, id=answer.id, at=ids.now())
@@ -62,7 +68,7 @@ _EXECUTE_ON = """
 """
 
 _ANSWERS = """
-    SELECT id, outcome, failure_code FROM bank_answers
+    SELECT id, outcome, failure_code, unstated FROM bank_answers
     WHERE payout_id = %(payout)s AND applied_at IS NULL
     ORDER BY outcome = 'came_back', id
 """

@@ -106,6 +106,7 @@ class ReconciliationReport(Object):
     stated: StatedBalances
     acquirers: list[AcquirerSum]
     open_items: list[SuspenseItem]
+    open_items_total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,7 @@ def report(tx: Transaction, query: ReportQuery) -> ReconciliationReport:
         stated=stated,
         acquirers=tx.rows(AcquirerSum, _ACQUIRERS, **span),
         open_items=items.data,
+        open_items_total=items.total,
     )
 
 

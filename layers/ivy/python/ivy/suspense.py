@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, LiteralString
 from uuid import UUID
 
 from pydantic import Field
@@ -20,10 +20,12 @@ from ivy import (
     errors,
     faults,
     ids,
+    late_refusals,
     observe,
     suspense_items,
 )
 from ivy.database import Transaction
+from ivy.late_refusals import LateRefusal
 from ivy.ledger import ACQUIRER_RECEIVABLE, Chart
 from ivy.models import Input, Object, ShortText, Time, example
 from ivy.suspense_items import Open
@@ -73,10 +75,15 @@ class SuspenseItem(Object):
 
 
 class SuspenseList(Object):
-    """Open items, the oldest first."""
+    """Open items, the oldest first; ``total`` are open, of which no more than 200 are shown.
+
+    ``refused`` are payouts that were refused after they were paid, and wait for their line.
+    """
 
     object: Literal["suspense_list"] = "suspense_list"
     data: list[SuspenseItem]
+    total: int
+    refused: list[LateRefusal]
 
 
 class SuspenseResolution(Input):
@@ -148,10 +155,11 @@ class _Payout:
 
 def find(tx: Transaction, query: SuspenseQuery) -> SuspenseList:
     """Return what is open."""
-    shown = tx.rows(
-        _Shown, _OPEN, currency=query.currency, livemode=query.livemode, limit=MAX_SHOWN
-    )
+    of: dict[str, Any] = {"currency": query.currency, "livemode": query.livemode}
+    shown = tx.rows(_Shown, _OPEN, **of, limit=MAX_SHOWN)
     return SuspenseList(
+        total=tx.value(_HOW_MANY, **of),
+        refused=late_refusals.waiting(tx, **of),
         data=[
             SuspenseItem(
                 id=_SUSPENSE.write(each.id),
@@ -172,7 +180,7 @@ def find(tx: Transaction, query: SuspenseQuery) -> SuspenseList:
                 line=each.ordinal,
             )
             for each in shown
-        ]
+        ],
     )
 
 
@@ -316,7 +324,16 @@ def _resolved(
     )
 
 
-_OPEN = """
+_SHOWN_OF: LiteralString = """
+    WHERE resolved_at IS NULL
+      AND (%(currency)s::text IS NULL OR item.currency = %(currency)s)
+      AND (%(livemode)s::boolean IS NULL OR item.livemode = %(livemode)s)
+"""
+
+_HOW_MANY: LiteralString = "SELECT count(*) FROM suspense_items AS item" + _SHOWN_OF
+
+_OPEN: LiteralString = (
+    """
     SELECT item.id, item.livemode, item.amount, item.currency, booked_on, opened_at,
            (extract(epoch FROM now() - opened_at) / 86400)::double precision AS age_days,
            bank_reference, end_to_end_id, description, payout_id, settlement_id, receipt_id,
@@ -324,11 +341,10 @@ _OPEN = """
     FROM suspense_items AS item
     JOIN bank_lines ON bank_lines.id = line_id
     JOIN bank_receipts ON bank_receipts.id = receipt_id
-    WHERE resolved_at IS NULL
-      AND (%(currency)s::text IS NULL OR item.currency = %(currency)s)
-      AND (%(livemode)s::boolean IS NULL OR item.livemode = %(livemode)s)
-    ORDER BY opened_at, item.id LIMIT %(limit)s
-"""
+    """
+    + _SHOWN_OF
+    + " ORDER BY opened_at, item.id LIMIT %(limit)s"
+)
 
 _ITEM = """
     SELECT item.id, line_id, ledger_transaction, item.livemode, item.currency, item.amount,

@@ -95,7 +95,8 @@ RECONCILED: LiteralString = """
 
 L13 = Law(
     "L13",
-    "Nothing on a clearing account stays open for longer than is allowed.",
+    "Nothing on a clearing account stays open for longer than is allowed, and no payout that was"
+    " refused after it was paid.",
     """
     WITH open AS (
         SELECT 'sus_' || replace(id::text, '-', '') AS item, 180 AS code, opened_at
@@ -107,5 +108,16 @@ L13 = Law(
     FROM clearing_accounts
     JOIN chart USING (code)
     LEFT JOIN open USING (code)
+    UNION ALL
+    SELECT CASE WHEN now() - said.created_at >= make_interval(days => max_open_days) THEN
+        concat('po_', replace(payout_id::text, '-', ''), ' was refused ',
+               extract(day FROM now() - said.created_at),
+               ' days ago, after it was paid, and no statement shows it back')
+    END
+    FROM bank_answers AS said
+    JOIN payouts ON (payouts.merchant_id, payouts.livemode, payouts.id)
+        = (said.merchant_id, said.livemode, said.payout_id)
+    JOIN clearing_accounts ON clearing_accounts.code = 180
+    WHERE unstated AND applied_at IS NULL AND payouts.status = 'paid'
     """,
 )
