@@ -472,7 +472,14 @@ CORRUPTIONS = (
         "L9",
         "an idempotency key without an answer",
         "has 0 answers",
-        "UPDATE idempotency_keys SET status = NULL, body = NULL WHERE scope ="
+        "UPDATE idempotency_keys SET status = NULL, body = NULL, event_id = NULL WHERE scope ="
+        " (SELECT min(scope) FROM idempotency_keys)",
+    ),
+    Corruption(
+        "L9",
+        "an answer that is an event that is not there",
+        "has 0 answers",
+        "UPDATE idempotency_keys SET body = NULL, event_id = gen_random_uuid() WHERE scope ="
         " (SELECT min(scope) FROM idempotency_keys)",
     ),
     Corruption(
@@ -510,7 +517,7 @@ CORRUPTIONS = (
         "L10",
         "two merchants' charges posted in each other's books",
         "who has no ch_",
-        "ALTER TABLE events DROP CONSTRAINT events_ledger_transaction_key;"
+        "DROP INDEX events_ledger_transaction;"
         " UPDATE events SET ledger_transaction = j.id FROM journal j"
         " WHERE ledger_transaction IS NOT NULL AND object_id IN (:a, :b)"
         " AND j.source IN (:a, :b) AND j.source <> object_id AND j.kind = 1;"
@@ -550,7 +557,9 @@ CORRUPTIONS = (
         "L14",
         "a change without an event",
         "is version 2 after 0",
-        f"DELETE FROM events WHERE object_id = :a AND version = 1; {UNPUBLISHED}",
+        "DELETE FROM idempotency_keys WHERE event_id IN (SELECT id FROM events"
+        " WHERE object_id = :a AND version = 1);"
+        f" DELETE FROM events WHERE object_id = :a AND version = 1; {UNPUBLISHED}",
     ),
     Corruption(
         "L14",
@@ -652,9 +661,9 @@ CORRUPTIONS = (
         "L14",
         "a transaction with two events",
         "has 2 events",
-        "UPDATE events SET ledger_transaction = (SELECT ledger_transaction FROM events"
+        "DROP INDEX events_ledger_transaction;"
+        " UPDATE events SET ledger_transaction = (SELECT ledger_transaction FROM events"
         " WHERE object_id = :a AND version = 2) WHERE object_id = :a AND version = 1",
-        drop=("events", "events_ledger_transaction_key"),
     ),
     Corruption(
         "L14",

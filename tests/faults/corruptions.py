@@ -138,16 +138,21 @@ _I7: list[LiteralString] = [
 ]
 
 _I8: list[LiteralString] = [
-    "UPDATE idempotency_keys SET body = body || ' '::bytea",
     """
-    UPDATE idempotency_keys
-    SET body = convert_to(replace(convert_from(body, 'UTF8'), '"USD"', '"EUR"'), 'UTF8')
+    UPDATE idempotency_keys AS keys SET event_id = NULL, body = answers.body || ' '::bytea
+    FROM answers WHERE answers.scope = keys.scope
     """,
-    f"{_NEW_KEY} sha256(scope), status, body FROM idempotency_keys WHERE status = 201 LIMIT 1",
+    """
+    UPDATE idempotency_keys AS keys
+    SET event_id = NULL,
+        body = convert_to(replace(convert_from(answers.body, 'UTF8'), '"USD"', '"EUR"'), 'UTF8')
+    FROM answers WHERE answers.scope = keys.scope
+    """,
+    f"{_NEW_KEY} sha256(scope), status, body FROM answers WHERE status = 201 LIMIT 1",
     f"{_NEW_KEY} sha256(scope), NULL, NULL FROM idempotency_keys LIMIT 1",
     f"""
     ALTER TABLE idempotency_keys DROP CONSTRAINT idempotency_keys_pkey;
-    {_NEW_KEY} scope, status, body FROM idempotency_keys LIMIT 1
+    {_NEW_KEY} scope, status, body FROM answers LIMIT 1
     """,
     # a decline of a charge that was not declined
     f"""

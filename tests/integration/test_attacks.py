@@ -176,9 +176,11 @@ def test_an_answer_is_never_rewritten(deployed: Platform, ada: Account) -> None:
     with psycopg.connect(deployed.store.url("ivy_app")) as connection:
         for name, value in {"merchant": str(ada.merchant_id), "livemode": "false"}.items():
             connection.execute("SELECT set_config(%s, %s, true)", (f"app.{name}", value))
-        kept = connection.execute("SELECT body FROM idempotency_keys").fetchall()
+        kept = connection.execute("SELECT body FROM answers").fetchall()
         assert (given.body,) in kept
-        assert connection.execute("UPDATE idempotency_keys SET body = 'other'").rowcount == 0
+        for change in ("body = 'other', event_id = NULL", "event_id = gen_random_uuid()"):
+            statement = f"UPDATE idempotency_keys SET {change}"
+            assert connection.execute(statement.encode()).rowcount == 0
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *("merchant_id", "livemode", "id", "object_id", "version", "type", "data"),
             *("ledger_transaction", "created_at"),
         ),
-        "idempotency_keys": {"INSERT", *updating("body", "status", "provisional")},
+        "idempotency_keys": {"INSERT", *updating("body", "event_id", "status", "provisional")},
         "journal": inserting(
             *("a1", "v1", "a2", "v2", "a3", "v3", "a4", "v4", "id", "source", "owner"),
             *("recorded_at", "value_on", "kind", "part", "livemode", "reverses", "reason"),

@@ -66,6 +66,24 @@ def test_a_replay_is_byte_identical_even_after_the_charge_has_changed(
     assert count() == 1
 
 
+def test_an_answer_that_an_event_tells_is_kept_once_and_read_byte_for_byte(
+    deployed: Platform, send: Send, shared_store: Store
+) -> None:
+    body = BODY | {"description": 'Grüße “\\” / " 🜁', "metadata": {"ö": "1e3", "a": "\u00a0"}}
+    first = send("told", body)
+    with shared_store.superuser() as connection:
+        kept = connection.execute(
+            "SELECT keys.body, events.type FROM idempotency_keys AS keys"
+            " JOIN events ON events.id = event_id JOIN charges ON charges.id = object_id"
+            " WHERE charges.id = %s",
+            (first.json()["id"].removeprefix("ch_"),),
+        ).fetchone()
+    assert kept == (None, "charge.pending")
+    deployed.empty_table()
+    replay = send("told", body)
+    assert (replay.status, replay.replayed, replay.body) == (201, True, first.body)
+
+
 @pytest.mark.parametrize(
     ("key", "code"),
     [

@@ -11,7 +11,7 @@ import pytest
 from psycopg import errors, sql
 
 from ivy import ids, ledger
-from ivy.database import Database, Tenant, Transaction
+from ivy.database import PREPARE_AFTER, Database, Tenant, Transaction
 from ivy.ledger import Chart, Posting, PostingKind, credit, debit
 from tests.conftest import Store
 from tests.driving import Account
@@ -249,7 +249,7 @@ def test_views_ask_the_caller(root: psycopg.Connection[Any]) -> None:
         " WHERE relnamespace = 'ivy'::regnamespace AND relkind IN ('v', 'm')"
     ).fetchall()
     assert sorted(views) == [
-        (name, ["security_invoker=true"]) for name in ("bank_orders", "entries")
+        (name, ["security_invoker=true"]) for name in ("answers", "bank_orders", "entries")
     ]
 
 
@@ -406,6 +406,24 @@ def test_the_tenant_ends_with_its_transaction(
         raise RuntimeError
     with database.transaction() as tx:
         assert tx.value("SELECT current_merchant()") is None
+    database.close()
+
+
+def test_a_prepared_statement_belongs_to_no_tenant(
+    shared_store: Store, filled: dict[str, Tenant]
+) -> None:
+    """Its plan is made for whoever asks first, and shows each what is theirs."""
+    database = Database(shared_store.url("ivy_app"))
+    seen: dict[str, set[tuple[int, bool]]] = {name: set() for name in filled}
+    for _ in range(2 * PREPARE_AFTER):
+        for name, tenant in filled.items():
+            with database.transaction(tenant) as tx:
+                rows = tx.value(
+                    "SELECT json_agg(DISTINCT jsonb_build_array(owner, livemode)) FROM journal"
+                )
+                seen[name].update(map(tuple, rows))
+                assert tx.value("SELECT count(*) FROM charges") > 0
+    assert seen == {name: {(of.merchant_id, of.livemode)} for name, of in filled.items()}
     database.close()
 
 

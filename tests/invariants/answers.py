@@ -57,7 +57,7 @@ def i8_a_key_has_one_answer(
         WITH kept AS (
             SELECT merchant_id, livemode, scope, status,
                    convert_from(body, 'UTF8')::jsonb AS answer
-            FROM idempotency_keys),
+            FROM answers),
         named AS (
             SELECT *, split_part(
                 coalesce(answer->>'id', answer->>'charge'), '_', 2)::uuid AS subject
@@ -88,9 +88,7 @@ def i8_a_key_has_one_answer(
     )
     stored = {
         bytes(body)
-        for (body,) in connection.execute(
-            "SELECT body FROM idempotency_keys WHERE body IS NOT NULL"
-        )
+        for (body,) in connection.execute("SELECT body FROM answers WHERE body IS NOT NULL")
     }
     given: dict[tuple[int, str], set[tuple[int, bytes]]] = {}
     for answer in acknowledged:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, LiteralString, TypeVar
+from uuid import UUID
 
 import psycopg
 from psycopg import IsolationLevel
@@ -54,6 +55,8 @@ class Transaction:
         """Messages to send once the transaction is durable; whoever opened it does so."""
         self.to_publish = False
         """Whether it leaves events or deliveries that should be on their way once it is durable."""
+        self.told: dict[bytes, UUID] = {}
+        """The events that it leaves, by what they say of their objects."""
 
     def present(self, credential: str) -> None:
         """Show, for the rest of the transaction, the rows that a credential identifies."""

@@ -232,6 +232,8 @@ def record(
     """
     tx.to_publish = True
     event_id = ids.new(at)
+    text = data.model_dump_json()
+    tx.told[text.encode()] = event_id
     tx.run(
         _RECORD,
         merchant_id=tenant.merchant_id,
@@ -240,7 +242,7 @@ def record(
         subject=subject,
         version=version,
         event=event,
-        data=data.model_dump_json(),
+        data=text,
         ledger_transaction=ledger_transaction,
         at=at,
     )

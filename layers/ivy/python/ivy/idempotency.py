@@ -120,7 +120,7 @@ def claim(tx: Transaction, tenant: Tenant, wanted: Key) -> Answer | None:
 def _kept(tx: Transaction, tenant: Tenant, wanted: Key) -> _Kept | None:
     return tx.row(
         _Kept,
-        "SELECT fingerprint, status, body, provisional FROM idempotency_keys"
+        "SELECT fingerprint, status, body, provisional FROM answers"
         " WHERE merchant_id = %(merchant_id)s AND livemode = %(livemode)s AND scope = %(scope)s",
         merchant_id=tenant.merchant_id,
         livemode=tenant.livemode,
@@ -161,14 +161,19 @@ def keep_outcome(tx: Transaction, tenant: Tenant, claimed: Key, outcome: Answer)
 
 
 def keep(tx: Transaction, tenant: Tenant, claimed: Key, answer: Answer) -> None:
-    """Store the answer to the request that claimed a key, unless a final one is stored."""
+    """Store the answer to the request that claimed a key, unless a final one is stored.
+
+    One that an event of this transaction tells word for word is stored as that event.
+    """
+    event_id = tx.told.get(answer.body)
     tx.run(
-        "UPDATE idempotency_keys"
-        " SET status = %(status)s, body = %(body)s, provisional = %(provisional)s"
-        " WHERE (body IS NULL OR provisional)"
+        "UPDATE idempotency_keys SET status = %(status)s, body = %(body)s,"
+        " event_id = %(event_id)s, provisional = %(provisional)s"
+        " WHERE (status IS NULL OR provisional)"
         " AND merchant_id = %(merchant_id)s AND livemode = %(livemode)s AND scope = %(scope)s",
         status=answer.status,
-        body=answer.body,
+        body=answer.body if event_id is None else None,
+        event_id=event_id,
         provisional=answer.provisional,
         merchant_id=tenant.merchant_id,
         livemode=tenant.livemode,

@@ -68,11 +68,17 @@ L9 = Law(
     END
     FROM journal JOIN events ON ledger_transaction = journal.id
     UNION ALL
-    SELECT CASE WHEN count(*) <> 1 OR bool_or(status IS NULL) THEN
-        concat('an idempotency key of merchant ', merchant_id, ' has ', count(status),
+    SELECT CASE WHEN count(*) <> 1 OR count(answer) <> 1 THEN
+        concat('an idempotency key of merchant ', merchant_id, ' has ', count(answer),
                ' answers; its scope is ', encode(scope, 'hex'))
     END
-    FROM idempotency_keys GROUP BY merchant_id, livemode, scope
+    FROM (
+        SELECT keys.merchant_id, keys.livemode, scope,
+               CASE WHEN event_id IS NULL OR events.id IS NOT NULL THEN status END AS answer
+        FROM idempotency_keys AS keys
+        LEFT JOIN events ON (events.merchant_id, events.livemode, events.id)
+            = (keys.merchant_id, keys.livemode, event_id)) AS kept
+    GROUP BY merchant_id, livemode, scope
     """,
 )
 
