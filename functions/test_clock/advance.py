@@ -13,6 +13,7 @@ from ivy.serve import endpoint
     "POST /v1/test/clock/advance",
     status=202,
     scope=Scope.CHARGES_WRITE,
+    repeatable=True,
     errors=(TestModeOnly, ClockAdvancing, ClockNotForward, ClockTooFar),
     uses=(Need.DATABASE, Need.CLOCK_QUEUE, Need.EVENTS_QUEUE),
 )

@@ -14,6 +14,7 @@ from ivy.serve import endpoint
     "POST /v1/webhooks/{id}/replay",
     status=202,
     scope=Scope.WEBHOOKS_WRITE,
+    repeatable=True,
     errors=(EndpointNotEnabled,),
     uses=(Need.DATABASE, Need.EVENTS_QUEUE),
 )

@@ -14,6 +14,7 @@ from ivy.webhooks import Tested
     "POST /v1/webhooks/{id}/test",
     status=202,
     scope=Scope.WEBHOOKS_WRITE,
+    repeatable=True,
     errors=(EndpointNotEnabled,),
     uses=(Need.DATABASE, Need.EVENTS_QUEUE),
 )

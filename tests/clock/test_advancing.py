@@ -17,7 +17,7 @@ from ivy.callers import Caller
 from ivy.clocks import Advance
 from ivy.database import Database, Tenant
 from tests.clock.era import Era
-from tests.driving import LambdaContext, reply, rest_event
+from tests.driving import LambdaContext, Reply, reply, rest_event
 from tests.simulation.sandbox import Sandbox
 
 BEGIN = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -63,6 +63,34 @@ def test_it_says_where_it_goes_and_that_it_has_arrived(ada: Era) -> None:
     ] * 2  # fmt: skip
     ada.charge()
     assert ada.events()[-1][1] == datetime(2026, 12, 1, tzinfo=UTC)
+
+
+def test_an_advance_under_a_key_goes_once(ada: Era) -> None:
+    """Whoever lost the answer does not go three days further."""
+    platform, account = ada.here.platform, ada.account
+
+    def sent(key: str, **how: Any) -> Reply:
+        return platform.post(advance.handler, account, how, key=key)
+
+    first, again = sent("a", days=3), sent("a", days=3)
+    assert (first.status, first.replayed, again.replayed) == (202, False, True)
+    assert first.body == again.body
+    ada.arrive()
+    assert sent("a", days=3).body == first.body
+    assert ada.clock()["now"] == "2026-11-27T09:00:00.000Z"
+    assert sent("a", days=4).code == "idempotency_key_reused"
+    assert sent("", days=1).status == 202
+    assert sent("b", days=1).code == "clock_advancing"
+    ada.arrive()
+    assert sent("b", days=1).status == 202, "what was refused may be sent again"
+
+
+def test_an_empty_key_is_refused_where_one_may_be_sent(ada: Era) -> None:
+    answer = ada.here.platform.request(
+        advance.handler, {"days": 1}, bearer=ada.account.secret_key,
+        headers={"Idempotency-Key": ""},
+    )  # fmt: skip
+    assert answer.code == "idempotency_key_invalid"
 
 
 def test_while_it_advances_another_advance_waits(ada: Era, bob: Era) -> None:

@@ -35,7 +35,7 @@ HEADER = "# what | file | who may | needs (functions need nothing that is not li
 def what(function: Function) -> str:
     declaration = function.declaration
     if isinstance(declaration, Route):
-        once = " (idempotent)" if declaration.idempotent else ""
+        once = " (idempotent)" if declaration.takes_key else ""
         return f"{declaration.method:6} {declaration.path}{once}"
     if isinstance(declaration, Consumer):
         return f"QUEUE  {declaration.queue}"

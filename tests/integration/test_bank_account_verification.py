@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from functions.api_keys import revoke
-from functions.bank_accounts import create, delete, get
+from functions.bank_accounts import create, delete, get, verify
 from ivy import bank_accounts, errors, ids
 from ivy.bank_account_verification import Deposits
 from ivy.bank_account_verification import verify as verify_account
@@ -39,7 +39,7 @@ from tests.bank_accounts import (
     verified,
 )
 from tests.conftest import Store
-from tests.driving import Account, Platform
+from tests.driving import Account, Platform, Reply
 
 
 @pytest.fixture
@@ -75,6 +75,25 @@ def test_the_amounts_verify_in_any_order(
     assert after["payable_from"] == after["verification"]["verified_at"]
     assert attempt(platform, ada, made, amounts).code == "bank_account_already_verified"
     assert attempt(platform, ada, made, WRONG).code == "bank_account_already_verified"
+
+
+def test_an_answer_under_a_key_counts_once(platform: Platform, ada: Account) -> None:
+    made = added(platform, ada)
+
+    def sent(amounts: list[int], key: str) -> Reply:
+        return platform.post(verify.handler, ada, {"amounts": amounts}, key=key, id=made["id"])
+
+    wrong = [sent(WRONG, "a") for _ in range(4)]
+    assert {(each.status, each.body) for each in wrong} == {(422, wrong[0].body)}
+    assert [each.replayed for each in wrong] == [False, True, True, True]
+    assert wrong[0].json()["attempts_left"] == 2
+    assert sent(RIGHT, "a").code == "idempotency_key_reused"
+    assert attempt(platform, ada, made, WRONG).json()["attempts_left"] == 1
+    right = [sent(RIGHT, "b") for _ in range(2)]
+    assert [(each.status, each.replayed) for each in right] == [(200, False), (200, True)]
+    assert right[0].body == right[1].body
+    assert sent(RIGHT, "c").code == "bank_account_already_verified"
+    assert shown(platform, ada, made)["version"] == 2
 
 
 def test_three_wrong_answers_end_it(platform: Platform, ada: Account) -> None:

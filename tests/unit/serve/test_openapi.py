@@ -53,8 +53,8 @@ def test_every_route_is_in_it_with_every_error(document: dict[str, Any]) -> None
             .get("examples", {})
         }
         assert named == {problem.code for problem in possible_errors(endpoint)}
-        keyed = any(p["name"] == "Idempotency-Key" for p in operation.get("parameters", []))
-        assert keyed is endpoint.idempotent
+        keys = [p for p in operation.get("parameters", []) if p["name"] == "Idempotency-Key"]
+        assert [key["required"] for key in keys] == [endpoint.idempotent] * endpoint.takes_key
 
 
 def answers(document: dict[str, Any], path: str) -> dict[str, Any]:
@@ -93,13 +93,24 @@ def test_every_code_belongs_to_some_route_or_to_the_gateway() -> None:
 
 
 def test_money_moves_only_under_a_key() -> None:
-    unkeyed = {e.path for e in endpoints() if e.method == "POST" and not e.idempotent}
-    assert unkeyed == {
-        *("/v1/auth/register", "/v1/auth/login", "/v1/api_keys"),
-        "/v1/simulator/challenges/{reference}",
-        *("/v1/webhooks", "/v1/webhooks/{id}/rotate_secret", "/v1/webhooks/{id}/test"),
-        *("/v1/webhooks/{id}/replay", "/v1/deliveries/{id}/resend"),
-        "/v1/bank_accounts/{id}/verify",  # moves nothing, and each attempt counts
-        "/v1/test/clock/advance",  # a second one is refused while the first is under way
+    posts = [e for e in endpoints() if e.method == "POST" and not e.idempotent]
+    assert {e.path for e in posts if e.repeatable} == {
+        *("/v1/webhooks/{id}/test", "/v1/webhooks/{id}/replay", "/v1/deliveries/{id}/resend"),
+        *("/v1/bank_accounts/{id}/verify", "/v1/test/clock/advance"),
+    }
+    assert {e.path for e in posts if not e.takes_key} == {
+        *("/v1/auth/register", "/v1/auth/login"),  # nobody is known yet whose key it would be
+        *(
+            "/v1/api_keys",
+            "/v1/webhooks",
+            "/v1/webhooks/{id}/rotate_secret",
+        ),  # a secret is not kept
+        "/v1/simulator/challenges/{reference}",  # a payer's, and answered once
         "/v1/test/events/trigger",  # test money only, and each time something new
     }
+
+
+def test_a_wrong_answer_of_micro_deposits_is_replayed(document: dict[str, Any]) -> None:
+    said = document["paths"]["/v1/bank_accounts/{id}/verify"]["post"]["responses"]
+    assert "Idempotent-Replayed" in said["422"]["headers"]
+    assert "Idempotent-Replayed" not in said["409"]["headers"]

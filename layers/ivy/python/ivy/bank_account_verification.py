@@ -12,6 +12,7 @@ from ivy import api_keys, bank_accounts, errors
 from ivy.bank_accounts import MAX_ATTEMPTS, WRONG_AMOUNTS, BankAccount
 from ivy.callers import Caller
 from ivy.database import Transaction
+from ivy.errors import MicroDepositMismatch
 from ivy.micro_deposits import MAX_AMOUNT_MINOR, TEST_AMOUNTS_MINOR
 from ivy.models import Input, example
 
@@ -32,7 +33,7 @@ class Deposits(Input):
 def verify(tx: Transaction, caller: Caller, account_id: UUID, sent: Deposits) -> BankAccount:
     """Compare amounts with those that were sent; returns the account as the attempt leaves it.
 
-    A wrong attempt counts only if it is committed: so commit, and then ``require_verified``.
+    A wrong attempt counts only if it is committed: so ``outcome`` returns its problem.
 
     Raises:
         CredentialInvalid, ResourceMissing.
@@ -76,15 +77,12 @@ def verify(tx: Transaction, caller: Caller, account_id: UUID, sent: Deposits) ->
     return account.model_copy(update={"verification": missed})
 
 
-def require_verified(attempted: BankAccount) -> None:
-    """Refuse what an attempt has left unverified.
-
-    Raises:
-        MicroDepositMismatch: With how many attempts are left.
-    """
-    if attempted.status != "verified":
-        left = attempted.verification.attempts_left
-        raise errors.MicroDepositMismatch(param="amounts", facts={"attempts_left": left})
+def outcome(attempted: BankAccount) -> BankAccount | MicroDepositMismatch:
+    """Return the account that an attempt has verified, or how many attempts are left."""
+    if attempted.status == "verified":
+        return attempted
+    left = attempted.verification.attempts_left
+    return MicroDepositMismatch(param="amounts", facts={"attempts_left": left})
 
 
 _MISSED = """

@@ -113,6 +113,7 @@ class Route(Declaration):
     status: int
     scope: Scope | None
     idempotent: bool
+    repeatable: bool
     public: bool
     errors: tuple[type[Problem], ...] = ()
     settled: Callable[[Transaction, UUID], BaseModel | None] | None = None
@@ -120,9 +121,14 @@ class Route(Declaration):
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """An idempotent route also needs the table that answers replays."""
-        implied = (Need.IDEMPOTENCY_TABLE,) if self.idempotent else ()
+        """A route that takes a key also needs the table that answers replays."""
+        implied = (Need.IDEMPOTENCY_TABLE,) if self.takes_key else ()
         return tuple(sorted({*self.uses, *implied}))
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether ``Idempotency-Key`` is honoured: it must be sent, or may be."""
+        return self.idempotent or self.repeatable
 
 
 @dataclass(frozen=True, kw_only=True)

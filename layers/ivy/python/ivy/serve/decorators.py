@@ -34,6 +34,7 @@ def endpoint(
     scope: Scope | None = None,
     public: bool = False,
     idempotent: bool = False,
+    repeatable: bool = False,
     settled: Callable[[Transaction, UUID], BaseModel | None] | None = None,
     bank_numbers: tuple[str, ...] = (),
     errors: tuple[type[Problem], ...] = (),
@@ -48,6 +49,8 @@ def endpoint(
         scope: What the credential must be allowed to do; None needs only a valid credential.
         public: Whether the route is open to everyone.
         idempotent: Whether ``Idempotency-Key`` is required; every POST that moves money says so.
+        repeatable: Whether ``Idempotency-Key`` may be sent, and is honoured where it is. Such a
+            function takes a transaction, and answers nothing secret: answers are kept.
         settled: Returns the object that the function answered once its outcome is known, None
             before; for requests that say ``"wait": true``.
         bank_numbers: Fields of the body that hold the number of a bank account. It may look like a
@@ -68,6 +71,7 @@ def endpoint(
             status=status,
             scope=scope,
             idempotent=idempotent,
+            repeatable=repeatable,
             public=public,
             settled=settled,
             bank_numbers=bank_numbers,

@@ -68,10 +68,10 @@ class Endpoint(Route):
         return answer
 
     def prepare(self) -> None:
-        """Make the clients, the application, and what stands before an idempotent route."""
+        """Make the clients, the application, and what stands before a route that takes a key."""
         super().prepare()
         _ = self._mangum
-        if self.idempotent:
+        if self.takes_key:
             front.prepare()
 
     @cached_property
@@ -136,7 +136,10 @@ class Endpoint(Route):
         return Response(given.answer.body, given.answer.status, headers, given.answer.media_type)
 
     def _run(self, incoming: Incoming, values: dict[str, Any]) -> Given:
-        """Call the function with what it asks for, in a transaction where it asks for one."""
+        """Call the function with what it asks for, in a transaction where it asks for one.
+
+        A problem that it returns, rather than raises, is an answer: what it did is committed.
+        """
         wanted = parameters(self.function)
         waits = self.settled is not None and any(
             getattr(value, "wait", False) for value in values.values()
@@ -149,9 +152,13 @@ class Endpoint(Route):
                 accept=Accept(incoming.headers.get("accept", "")),
                 database=None if tx else database() if wanted.opens_transactions else None,
             )
-            return self._answer(self.function(**given, **values), provisional=waits)
+            result = self.function(**given, **values)
+            if isinstance(result, errors.Problem):
+                body = _problem_body(result, incoming)
+                return Answer(result.status, body, problems.MEDIA_TYPE)
+            return self._answer(result, provisional=waits)
 
-        if self.idempotent:
+        if incoming.under_key(self):
             key = incoming.idempotency_key(self)
             return once(incoming.authenticated, key, work, partial(self._outcome, incoming))
         if Transaction not in wanted.injected:

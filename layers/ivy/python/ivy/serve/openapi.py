@@ -47,7 +47,9 @@ Every charge and fee is a balanced, dated, provable ledger entry.
 
 Send `Authorization: Bearer <key or access token>`. A key carries its mode; with an access token
 choose it by `Ivy-Mode: test` or `live`. A `POST` that moves money needs an `Idempotency-Key`:
-the same key with the same request returns the same bytes and charges once.
+the same key with the same request returns the same bytes and charges once. Others honour one that
+is sent, except where an answer shows a secret, which is not kept: if it is lost, revoke, remove or
+rotate what was made.
 """
 
 _PROBLEM = {
@@ -138,6 +140,8 @@ def possible_errors(route: Route) -> tuple[type[Problem], ...]:
         found += _WITH_BODY
     if route.idempotent:
         found += _WITH_KEY
+    elif route.repeatable:
+        found += [each for each in _WITH_KEY if each is not errors.IdempotencyKeyMissing]
     return tuple(dict.fromkeys(found))
 
 
@@ -170,8 +174,8 @@ def specification(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
 def _documentation(endpoint: Endpoint) -> dict[str, Any]:
     summary, _, description = inspect.getdoc(endpoint.function).partition("\n\n")  # type: ignore[union-attr]  # each has one: lint demands it
     extra: dict[str, Any] = {"security": [] if endpoint.public else [{"bearer": []}]}
-    if endpoint.idempotent:
-        extra["parameters"] = [_KEY_HEADER]
+    if endpoint.takes_key:
+        extra["parameters"] = [_KEY_HEADER | {"required": endpoint.idempotent}]
     if endpoint.scope is not None:
         description += f"\n\nNeeds the scope `{endpoint.scope}`."
     return {
@@ -185,11 +189,14 @@ def _documentation(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _responses(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
-    kept_headers = _REQUEST_ID | (_REPLAYED if endpoint.idempotent else {})
+    kept_headers = _REQUEST_ID | (_REPLAYED if endpoint.takes_key else {})
     responses: dict[int | str, dict[str, Any]] = {}
     returns = parameters(endpoint.function).returns
+    kept = {ChargeDeclined.status}
     for model in get_args(returns) or (returns,):
-        if model is DryRun:
+        if isinstance(model, type) and issubclass(model, Problem):
+            kept.add(model.status)
+        elif model is DryRun:
             nothing = {"description": "Nothing was written: `dry_run`.", "headers": _REQUEST_ID}
             responses[REHEARSED] = nothing | {"model": DryRun}
         elif model is Elsewhere:
@@ -200,7 +207,7 @@ def _responses(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
         else:
             responses[endpoint.status] = _success(endpoint, model) | {"headers": kept_headers}
     for problem in sorted(possible_errors(endpoint), key=lambda problem: problem.status):
-        headers = kept_headers if problem.status == ChargeDeclined.status else _REQUEST_ID
+        headers = kept_headers if problem.status in kept else _REQUEST_ID
         response = responses.setdefault(problem.status, _error_response(problem.status, headers))
         response["content"][MEDIA_TYPE]["examples"][problem.code] = _example(problem)
     return responses

@@ -109,6 +109,10 @@ class Incoming:
             raise errors.BodyMalformed(_TOO_DEEP)
         return parsed
 
+    def under_key(self, route: Route) -> bool:
+        """Return whether a route is asked under a key: it has to be, or may be and is."""
+        return route.idempotent or (route.repeatable and "idempotency-key" in self.headers)
+
     def idempotency_key(self, route: Route) -> idempotency.Key:
         """Return the request's idempotency key; raises when it has none or a bad one."""
         return idempotency.key(
@@ -142,7 +146,7 @@ def check(route: Route, incoming: Incoming) -> None:
         if media_type != "application/json":
             raise errors.MediaTypeUnsupported(f"Not {media_type or 'a body without a type'}.")
     guard.refuse_card_numbers(route, incoming, incoming.json())
-    if route.idempotent:
+    if incoming.under_key(route):
         incoming.idempotency_key(route)
 
 
