@@ -1,4 +1,4 @@
-"""Figures 7, 10 and 14: what one charge leaves behind, what its retry costs, what it comes to.
+"""Figures 7, 10 and 14: what one charge leaves behind, what its retry costs, what it takes.
 
 The product's handlers do the work. For bytes and for CPU the calls of AWS are left out, so that the
 database and the handler are what is measured.
@@ -6,20 +6,18 @@ database and the handler are what is measured.
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
-from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import psutil  # type: ignore[import-untyped]  # it has no types
 
-from bench import counting, deployed
+from bench import counting, deployed, pricing
 from bench.books import VoidError
-from bench.counting import CHARGE, Counts
+from bench.counting import CHARGE
+from bench.pricing import Used
 from bench.rounds import MICRO, TIMES, Figure, Rounds, Run, costs, counted, cpu_ratio
 from bench.silence import quietly
 from functions.charges import create, process
@@ -37,8 +35,6 @@ FULL_CHARGES = 10_000
 EACH = 50
 """Charges of a round that is timed."""
 
-PRICES = Path(__file__).parent / "prices.json"
-MILLION = 1_000_000
 WHOLE = ("charges", "journal", "events", "idempotency_keys")
 
 
@@ -48,7 +44,8 @@ def measure(rounds: int, *, full: bool) -> list[Figure]:
         counts = counting.counted(platform, account)
         replays = _replays(platform, account, rounds)
         left = _left_behind(platform, account, FULL_CHARGES if full else CHARGES)
-    return [*left.figures(), *_of_replays(replays), *_of_counts(counts, left)]
+    used = Used(left.server_us, left.create_us, left.process_us, left.wal_bytes, left.stored_bytes)
+    return [*left.figures(), *_of_replays(replays), *pricing.figures(counts, used)]
 
 
 # -- replays
@@ -232,72 +229,3 @@ def _check(platform: Platform) -> None:
     undecided, succeeded, postings, legs = row
     if undecided or succeeded != postings or legs or violations:
         raise VoidError(f"void: {row} {violations}")
-
-
-# -- calls, and what they come to
-
-
-def _of_counts(counts: Counts, left: Left) -> list[Figure]:
-    statements = sum(counts["statements"].values())
-    calls = sum(sum(each.values()) for each in counts["calls"].values())
-    parts = dollars(counts, left)
-    told = ", ".join(f"{name} {price:.2f}" for name, price in parts.items())
-    return [
-        Figure("14a", "statements of a charge's whole life", "", counted(statements), "counted"),
-        Figure("14b", "calls of AWS in a charge's whole life", "", counted(calls), "counted"),
-        Figure(
-            "14c", "a million charges, modelled from prices.json", "$",
-            counted(sum(parts.values())), "modelled", gate=8, target=4.5, note=told,
-        ),
-    ]  # fmt: skip
-
-
-def dollars(counts: Counts, left: Left) -> dict[str, float]:
-    """Return what a million charges come to, by what is paid for; see ``prices.json``."""
-    prices = json.loads(PRICES.read_text())
-    assumed = prices["assumptions"]
-    share = dict.fromkeys(counts["calls"], 1 / assumed["charges_in_a_batch"])
-    share["charges/create"] = 1.0
-    cpu_ms = {
-        "charges/create": left.create_us / 1e3,
-        "charges/process": left.process_us / 1e3 * assumed["charges_in_a_batch"],
-        "events/publish": assumed["cpu_ms_of_publishing_a_batch"],
-    }
-    each: Counter[str] = Counter({"REST API": prices["rest_api_request"]})
-    for name, calls in counts["calls"].items():
-        of = share[name]
-        each["Lambda"] += of * prices["lambda_request"]
-        each["Lambda"] += (
-            of
-            * _seconds(assumed, name, cpu_ms[name], calls)
-            * (assumed["memory_gb"] * prices["lambda_gb_second_arm"])
-        )
-        log = counts["log_bytes"][name] + of * assumed["log_bytes_of_lambda_per_invocation"]
-        each["logs"] += log * prices["log_byte"]
-        for call, times in calls.items():
-            units = assumed["write_units"].get(call, 0)
-            each["DynamoDB"] += of * times * units * prices["dynamodb_write_unit"]
-            each["SQS"] += of * times * call.startswith("AmazonSQS") * prices["sqs_request"]
-        polled = of < 1
-        each["SQS"] += (
-            polled * of * (assumed["sqs_requests_of_the_poller_per_batch"] * prices["sqs_request"])
-        )
-    hours = left.server_us / MICRO / 3600 * assumed["acu_of_one_busy_core"]
-    each["Aurora"] = hours * prices["aurora_acu_hour"]
-    each["Aurora"] += left.stored_bytes / 1e9 * prices["aurora_gb_month"]
-    return {name: price * MILLION for name, price in each.items()}
-
-
-def _seconds(assumed: Any, name: str, cpu_ms: float, calls: dict[str, int]) -> float:
-    """Return for how long an invocation is billed: its share of a core, and what it waits for."""
-    wait = assumed["wait_ms"]
-    invoked = calls.get("Lambda Invoke", 0)
-    others = sum(calls.values()) - invoked
-    working = cpu_ms + sum(calls.values()) * assumed["cpu_ms_of_an_aws_call"]
-    waiting = (
-        others * wait["aws_call"] + assumed["round_trips"][name] * (wait["statement_round_trip"])
-    )
-    if name == "charges/process":  # one message after the other
-        waiting = assumed["charges_in_a_batch"] * (waiting + wait["connector"])
-    core = assumed["memory_gb"] / assumed["memory_gb_of_one_core"]
-    return float(working / core + waiting) / 1e3

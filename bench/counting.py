@@ -70,11 +70,13 @@ def counted(platform: Platform, account: Account) -> Counts:
         before = _rows(platform)
         steps = life(platform, account, watch)
         after = _rows(platform)
+        items = [_item_bytes(item) for item in platform.records()]
     return {
         "statements": {name: step.statements for name, step in steps.items()},
         "calls": {name: dict(sorted(step.calls.items())) for name, step in steps.items()},
         "log_bytes": {name: step.log_bytes for name, step in steps.items()},
         "row_bytes": {table: after[table] - before[table] for table in KEPT},
+        "item_bytes": max(items),
         "modules": imported(),
     }
 
@@ -160,6 +162,15 @@ def _rows(platform: Platform) -> dict[str, int]:
             assert row is not None
             found[table] = int(row[0])
         return found
+
+
+def _item_bytes(item: dict[str, dict[str, str]]) -> int:
+    """Return the size of an item as DynamoDB bills it: names, texts, and two digits in a byte."""
+    size = 0
+    for name, typed in item.items():
+        ((kind, value),) = typed.items()
+        size += len(name) + (len(value) // 2 + 2 if kind == "N" else len(value.encode()))
+    return size
 
 
 def imported() -> list[str]:

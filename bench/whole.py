@@ -1,8 +1,10 @@
-"""Figure 15: the whole gateway on this machine's emulator, beside a function that does nothing.
+"""Figure 15: the whole gateway on this machine's emulator, beside an endpoint that does nothing.
 
-The anchor is a function of three lines behind a REST API of its own, in the same emulator: whatever
-the emulator itself can do. Charges go through the gateway, the authoriser's cache, the function,
-DynamoDB and Postgres. Requests of both are sent by eight clients, in turn.
+The anchor goes the same way as a charge: an endpoint of the product's own kind in the product's own
+REST API, with its front, its authoriser, its layers and its log line; it asks nobody for anything
+and answers with an empty object. So what is compared is what a charge does, not what stands before
+it. Requests of both are sent by eight clients, in turn. The merchant has one webhook endpoint, and
+a charge counts until it is decided, its events are numbered and their webhooks have arrived.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import uuid
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +30,19 @@ import psutil  # type: ignore[import-untyped]  # it has no types
 import psycopg
 
 from bench.books import VoidError
-from bench.rounds import TIMES, Figure, Run, counted, interleave, rate_ratio, rates
+from bench.rounds import (
+    TIMES,
+    Figure,
+    Run,
+    costs,
+    counted,
+    cpu_ratio,
+    interleave,
+    rate_ratio,
+    rates,
+)
+from infra.responses import STAGE
+from ivy.serve.declaration import DEPLOYED_AS
 from local.aws import REGION, Aws
 
 CLIENTS = 8
@@ -38,11 +53,25 @@ REQUEST_SECONDS = 120
 
 NET = 941
 CHARGE = {"amount": 1000, "currency": "USD", "payment_method": "tok_visa"}
-NOTHING = """
-def handler(event, context):
-    print("{}")  # one that prints nothing waits for 50 ms here
-    return {"statusCode": 200, "body": "{}"}
-"""
+LIKE = "ivy-charges-get"
+"""The anchor has the layers and the role of this function."""
+
+NOTHING = '''
+"""GET /v1/nothing."""
+
+from ivy.models import Object
+from ivy.serve import endpoint
+
+
+class Nothing(Object):
+    """Nothing."""
+
+
+@endpoint("GET /v1/nothing")
+def handler() -> Nothing:
+    """Answer."""
+    return Nothing()
+'''
 
 Send = Callable[[httpx.Client], httpx.Response]
 
@@ -61,10 +90,10 @@ def measure(rounds: int, each: int) -> list[Figure]:
         subprocess.run([ivy, "up", "--detach"], env=environment, check=True, capture_output=True)
         try:
             facts = json.loads((home / "local.json").read_text())
-            nothing = _deploy_nothing(facts)
+            _deploy_nothing(facts)
             works = {
-                "nothing": partial(_load, facts, each, lambda http: http.get(nothing)),
-                "charge": partial(_charges, facts, each),
+                "nothing": partial(_load, home, facts, 4 * each, _nothing),
+                "charge": partial(_load, home, facts, each, _charge),
             }
             for work in works.values():
                 work()
@@ -73,17 +102,24 @@ def measure(rounds: int, each: int) -> list[Figure]:
             _check(facts, (rounds + 1) * each)
         finally:
             subprocess.run([ivy, "down"], env=environment, check=True, capture_output=True)
+    anchor = rates(done, "nothing")
+    charge, nothing = costs(done, "charge").median / 1e3, costs(done, "nothing").median / 1e3
     return [
         Figure(
-            "15a", "charges through the whole stack / a function that does nothing", TIMES,
+            "15a", "charges through the whole stack / requests that do nothing", TIMES,
             rate_ratio(done, "charge", "nothing"), "rate", gate=0.5, target=0.9, at_least=True,
-            anchor=rates(done, "nothing"),
-            note=f"{rates(done, 'charge').median:.0f} and {rates(done, 'nothing').median:.0f}"
+            anchor=anchor,
+            note=f"{rates(done, 'charge').median:.0f} and {anchor.median:.0f}"
             f" a second, {CLIENTS} clients",
         ),
         Figure(
             "15b", "memory of a charge worker", "MB", counted(memory), "counted",
             gate=110, target=60,
+        ),
+        Figure(
+            "15c", "CPU of a charge until all is done / of such a request", TIMES,
+            cpu_ratio(done, "charge", "nothing"), "cpu", anchor=costs(done, "nothing"),
+            note=f"{charge:.1f} and {nothing:.1f} ms, of all processes",
         ),
     ]  # fmt: skip
 
@@ -92,15 +128,15 @@ def _charge(http: httpx.Client) -> httpx.Response:
     return http.post("charges", json=CHARGE, headers={"Idempotency-Key": uuid.uuid4().hex})
 
 
-def _charges(facts: dict[str, Any], count: int) -> Run:
-    """Make charges, and let them be decided before anything else is measured."""
-    made = _load(facts, count, _charge)
-    _decided(facts)
-    return made
+def _nothing(http: httpx.Client) -> httpx.Response:
+    return http.get("nothing")
 
 
-def _load(facts: dict[str, Any], count: int, send: Send) -> Run:
-    """Send requests by all clients together."""
+def _load(home: Path, facts: dict[str, Any], count: int, send: Send) -> Run:
+    """Send requests by all clients together, and let what they lead to be done.
+
+    The rate is that of the answers; the CPU is that of every process of the stack, to the end.
+    """
     with httpx.Client(
         base_url=facts["api"],
         headers={"Authorization": f"Bearer {facts['merchant']['secret_key']}"},
@@ -112,49 +148,84 @@ def _load(facts: dict[str, Any], count: int, send: Send) -> Run:
             if not answer.is_success:
                 raise VoidError(f"void: {answer.status_code} {answer.text}")
 
-        started = time.perf_counter()
+        before, started = _cpu_seconds(home), time.perf_counter()
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(one, range(count)))
         seconds = time.perf_counter() - started
-    return Run(count, seconds, seconds)
+    _decided(facts)
+    return Run(count, seconds, _cpu_seconds(home) - before)
 
 
-def _deploy_nothing(facts: dict[str, Any]) -> str:
-    """Deploy the anchor beside the product, and return its address."""
+def _cpu_seconds(home: Path) -> float:
+    """Return the CPU of every process of a home: front, emulator, functions, Postgres."""
+    spent = 0.0
+    for process in _processes(home):
+        with suppress(psutil.Error):  # it has ended since
+            times = process.cpu_times()
+            spent += times.user + times.system
+    return spent
+
+
+def _processes(home: Path) -> list[psutil.Process]:
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("IVY_HOME") == str(home) or str(home) in " ".join(process.cmdline()):
+                found |= {each.pid: each for each in (process, *process.children(recursive=True))}
+        except psutil.Error:
+            continue  # of somebody else, or gone
+    return list(found.values())
+
+
+def _deploy_nothing(facts: dict[str, Any]) -> None:
+    """Add the anchor to the product's own API, behind the product's own authoriser."""
     aws = Aws(facts["emulator"])
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("nothing.py", NOTHING)
+        archive.writestr("functions/bench/nothing.py", NOTHING)
+    like = aws.client("lambda").get_function_configuration(FunctionName=LIKE)
     function = aws.client("lambda").create_function(
         FunctionName="bench-nothing",
-        Runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
-        Role="arn:aws:iam::000000000000:role/bench",
-        Handler="nothing.handler",
+        Runtime=like["Runtime"],
+        Role=like["Role"],
+        Handler="functions.bench.nothing.handler",
         Code={"ZipFile": packed.getvalue()},
+        Layers=[layer["Arn"] for layer in like["Layers"]],
+        MemorySize=like["MemorySize"],
+        Timeout=like["Timeout"],
+        Environment={
+            "Variables": like["Environment"]["Variables"] | {DEPLOYED_AS: "bench/nothing"}
+        },
     )["FunctionArn"]
     gateway = aws.client("apigateway")
-    api = gateway.create_rest_api(name="bench-nothing")["id"]
-    root = gateway.get_resources(restApiId=api)["items"][0]["id"]
-    method = {"restApiId": api, "resourceId": root, "httpMethod": "GET"}
-    gateway.put_method(**method, authorizationType="NONE")
+    (api,) = (each["id"] for each in gateway.get_rest_apis()["items"])
+    (v1,) = (
+        each["id"]
+        for each in gateway.get_resources(restApiId=api, limit=500)["items"]
+        if each["path"] == "/v1"
+    )
+    (authorizer,) = (each["id"] for each in gateway.get_authorizers(restApiId=api)["items"])
+    made = gateway.create_resource(restApiId=api, parentId=v1, pathPart="nothing")["id"]
+    method = {"restApiId": api, "resourceId": made, "httpMethod": "GET"}
+    gateway.put_method(**method, authorizationType="CUSTOM", authorizerId=authorizer)
     gateway.put_integration(
         **method,
         type="AWS_PROXY",
         integrationHttpMethod="POST",
         uri=f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{function}/invocations",
     )
-    gateway.create_deployment(restApiId=api, stageName="bench")
-    return f"{facts['emulator']}/_aws/execute-api/{api}/bench/"
+    gateway.create_deployment(restApiId=api, stageName=STAGE)
 
 
 def _decided(facts: dict[str, Any]) -> None:
-    """Wait until no charge is pending: what is still to be done would slow the anchor down."""
+    """Wait until nothing is left to do: it would slow down what is measured next."""
     deadline = time.monotonic() + SETTLE_SECONDS
     with psycopg.connect(facts["database"], autocommit=True) as database:
         while time.monotonic() < deadline:
             row = database.execute(
                 "SELECT (SELECT count(*) FROM charges WHERE status = 'pending')"
                 " + (SELECT count(*) FROM events) - (SELECT count(*) FROM event_numbers)"
+                " + (SELECT count(*) FROM deliveries WHERE status IN ('pending', 'sending'))"
             ).fetchone()
             if row == (0,):
                 return
@@ -178,12 +249,11 @@ def _check(facts: dict[str, Any], charges: int) -> None:
 
 
 def _memory(home: Path) -> float:
-    """Return the resident megabytes of the largest function worker of a home."""
+    """Return the resident megabytes of the largest worker that takes charges."""
     sizes = [0.0]
-    for process in psutil.process_iter():
+    for process in _processes(home):
         try:
-            command = " ".join(process.cmdline())
-            if str(home) in command and "_worker.py" in command:
+            if process.environ().get(DEPLOYED_AS) == "charges/create":
                 sizes.append(process.memory_info().rss / MEGABYTE)
         except psutil.Error:
             continue

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 FUNCTIONS = REPOSITORY / "functions"
 
+LIVE = "live"
+"""The alias of the published version, where there is one."""
+
 D = TypeVar("D", bound=Declaration)
 
 
@@ -64,6 +67,18 @@ class Function:
     def physical_name(self, prefix: str) -> str:
         """``ivy-charges-create``: the name in AWS."""
         return f"{prefix}-{self.noun}-{self.verb}".replace("_", "-")
+
+    def from_snapshot(self, target: Target) -> bool:
+        """Whether a target starts it from a snapshot; the emulator would gain nothing by it."""
+        return target.on_aws and self.declaration.snapshot
+
+    def invoked(self, target: Target) -> str:
+        """The name by which a target invokes it: a snapshot is of a version, never of the latest.
+
+        ``ivy-charges-create:live`` or ``ivy-charges-get``.
+        """
+        name = self.physical_name(target.prefix)
+        return f"{name}:{LIVE}" if self.from_snapshot(target) else name
 
     def zipped(self, build: Path = BUILD) -> Path:
         """Write the function's zip, exactly one file, and return its path."""

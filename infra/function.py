@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.catalogue import LIVE
 from infra.needs import Grant
 from ivy.serve.declaration import DEPLOYED_AS
 
@@ -82,12 +83,12 @@ class FunctionFactory:
             description=f"What functions/{function.name}.py may touch",
             inline_policies={"needs": iam.PolicyDocument(statements=statements)},
         )
-        return lambda_.Function(
+        made = lambda_.Function(
             place,
             "Function",
             function_name=name,
             description=_summary(function),
-            runtime=lambda_.Runtime(f"python{self._target.python}", lambda_.RuntimeFamily.PYTHON),
+            runtime=_runtime(self._target),
             architecture=_architecture(self._target),
             handler=function.handler,
             code=lambda_.Code.from_asset(str(function.zipped(self._build))),
@@ -97,11 +98,18 @@ class FunctionFactory:
             timeout=Duration.seconds(function.declaration.timeout_seconds),
             memory_size=function.declaration.memory_mb,
             tracing=_tracing_mode(self._target),
+            **_quiet(self._target),
+            **_snapshot(self._target, function),
             environment={**_common(self._target, function), **grant.environment},
             vpc=network.vpc if network else None,
             vpc_subnets=network.subnets if network else None,
             security_groups=[network.functions] if network else None,
         )
+        if function.from_snapshot(self._target):
+            # The version's id follows from all that is in it, so each change publishes a new one,
+            # and the one before goes: its snapshot would be paid for as long as it is there.
+            lambda_.Alias(place, "Live", alias_name=LIVE, version=made.current_version)
+        return made
 
     def _layers(self, grant: Grant) -> Sequence[lambda_.ILayerVersion]:
         return [self._version(name) for name in ("dependencies", "ivy", *grant.layers)]
@@ -133,6 +141,14 @@ def _summary(function: Function) -> str:
     return text.splitlines()[0][:256]
 
 
+def _runtime(target: Target) -> lambda_.Runtime:
+    return lambda_.Runtime(
+        f"python{target.python}",
+        lambda_.RuntimeFamily.PYTHON,
+        supports_snap_start=target.on_aws,  # from 3.12 on
+    )
+
+
 def _architecture(target: Target) -> lambda_.Architecture:
     arm = target.architecture == "arm64"
     return lambda_.Architecture.ARM_64 if arm else lambda_.Architecture.X86_64
@@ -140,6 +156,26 @@ def _architecture(target: Target) -> lambda_.Architecture:
 
 def _tracing_mode(target: Target) -> lambda_.Tracing:
     return lambda_.Tracing.ACTIVE if target.on_aws else lambda_.Tracing.DISABLED
+
+
+def _quiet(target: Target) -> dict[str, Any]:
+    """Leave out Lambda's three lines about each invocation that went well: more bytes than ours.
+
+    Those of a failed one stay. How long one took, and the memory it had, our own line says.
+    """
+    if not target.on_aws:
+        return {}
+    return {
+        "logging_format": lambda_.LoggingFormat.JSON,
+        "system_log_level_v2": lambda_.SystemLogLevel.WARN,
+        "application_log_level_v2": lambda_.ApplicationLogLevel.INFO,
+    }
+
+
+def _snapshot(target: Target, function: Function) -> dict[str, Any]:
+    if not function.from_snapshot(target):
+        return {}
+    return {"snap_start": lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS}
 
 
 def _removal(target: Target) -> RemovalPolicy:

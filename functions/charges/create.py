@@ -18,6 +18,7 @@ from ivy.serve import endpoint
     settled=charges.settled,
     errors=(LiveModeLocked, ChargeDeclined),
     uses=(Need.DATABASE, Need.CHARGES_QUEUE),
+    snapshot=True,
 )
 def handler(tx: Transaction, caller: Caller, new: NewCharge) -> Charge | DryRun:
     """Charge a customer.

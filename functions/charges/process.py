@@ -5,10 +5,14 @@ from ivy.connectors import remote
 from ivy.database import Database
 from ivy.needs import Need
 from ivy.outbox import Task
-from ivy.serve import consumer
+from ivy.serve import BACKGROUND_MEMORY_MB, consumer
 
 
-@consumer("charges", uses=(Need.DATABASE, Need.CONNECTORS, Need.EVENTS_QUEUE))
+@consumer(
+    "charges",
+    uses=(Need.DATABASE, Need.CONNECTORS, Need.EVENTS_QUEUE),
+    memory_mb=BACKGROUND_MEMORY_MB,
+)
 def handler(task: Task, database: Database) -> None:
     """Take one step. The acquirer is asked between two transactions, never inside one."""
     with database.transaction(task.tenant) as tx:

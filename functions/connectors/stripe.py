@@ -6,11 +6,11 @@ from typing import Any
 from ivy.connectors import remote
 from ivy.connectors.stripe import API_BASE, StripeConnector
 from ivy.needs import Need
-from ivy.serve import connector
+from ivy.serve import BACKGROUND_MEMORY_MB, connector
 from ivy.settings import settings
 
 
-@connector("stripe", uses=(Need.STRIPE,))
+@connector("stripe", uses=(Need.STRIPE,), memory_mb=BACKGROUND_MEMORY_MB)
 def handler(message: dict[str, Any]) -> Any:
     """Carry out one order at Stripe, look one up, or tell what happened to disputes."""
     return remote.answer(acquirer(), message)

@@ -40,13 +40,17 @@ def test_a_charge_writes_and_calls_what_it_says(counts: Counts) -> None:
 def test_a_new_statement_import_and_row_are_seen() -> None:
     before = check.committed()
     now = copy.deepcopy(before)
-    now["statements"]["charges/create"] += 2
+    now["statements"]["charges/create"] += 1
+    now["statements"]["charges/process"] -= 1
     now["row_bytes"]["events"] *= 2
     now["calls"]["charges/create"]["DynamoDB GetItem"] = 1
     now["modules"].append("boto3")
+    now["modules"].remove("psycopg")
     assert [line.partition(":")[0] for line in check.worse(now, before)] == [
         "statements charges/create",
+        "statements charges/process",
         "calls charges/create DynamoDB GetItem",
         "row_bytes events",
         "the charge function imports boto3",
+        "the charge function imports psycopg no more",
     ]

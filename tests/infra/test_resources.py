@@ -236,3 +236,82 @@ def test_what_keeps_state_outlives_its_stack(aws: Assembly) -> None:
         for logical_id, resource in template["Resources"].items():
             if resource["Type"] in stateful:
                 assert resource["DeletionPolicy"] == stateful[resource["Type"]], logical_id
+
+
+# -- snapshots, memory, and what Lambda writes by itself
+
+FROM_A_SNAPSHOT = {"ivy-charges-create", "ivy-access-authorize"}
+BACKGROUND = {
+    "ivy-charges-process",
+    "ivy-events-publish",
+    "ivy-connectors-simulated",
+    "ivy-connectors-stripe",
+}
+
+
+def test_a_charge_and_its_authoriser_start_from_snapshots(aws: Assembly) -> None:
+    functions = aws.functions()
+    started = {name for name, f in functions.items() if "SnapStart" in f.properties}
+    assert started == FROM_A_SNAPSHOT, "each is paid for by the month: docs/decisions/memory.md"
+    versions = {(v.stack, v.logical_id): v for v in aws.resources("AWS::Lambda::Version")}
+    aliases = aws.resources("AWS::Lambda::Alias")
+    published = set()
+    for alias in aliases:
+        version = versions[alias.stack, alias.properties["FunctionVersion"]["Fn::GetAtt"][0]]
+        of = version.properties["FunctionName"]["Ref"]
+        assert alias.properties["Name"] == "live"
+        assert alias.properties["FunctionName"]["Ref"] == of
+        published.add((alias.stack, of))
+    for name in FROM_A_SNAPSHOT:
+        function = functions[name]
+        assert function.properties["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+        assert (function.stack, function.logical_id) in published, name
+    assert len(versions) == len(aliases) == len(FROM_A_SNAPSHOT)
+
+
+def test_the_gateway_invokes_what_was_published(aws: Assembly) -> None:
+    """A snapshot is of a version: whoever invokes the latest code starts without one."""
+    invoked = [
+        str(r.properties["Integration"]["Uri"]) for r in aws.resources("AWS::ApiGateway::Method")
+    ]
+    invoked += [
+        str(r.properties["AuthorizerUri"]) for r in aws.resources("AWS::ApiGateway::Authorizer")
+    ]
+    allowed = {
+        str(r.properties["FunctionName"])
+        for r in aws.resources("AWS::Lambda::Permission")
+        if r.stack == "ivy-api"
+    }
+    for name in FROM_A_SNAPSHOT:
+        uris = [uri for uri in invoked if f"function:{name}" in uri]
+        assert uris
+        assert all(f"function:{name}:live" in uri for uri in uris), name
+        assert any(f"function:{name}:live" in each for each in allowed), name
+    assert sum(":live" in uri for uri in invoked) == len(FROM_A_SNAPSHOT)
+
+
+def test_the_emulator_gets_no_versions(local: Assembly) -> None:
+    assert not local.resources("AWS::Lambda::Version", "AWS::Lambda::Alias")
+    assert not any("SnapStart" in f.properties for f in local.functions().values())
+
+
+def test_memory_is_what_the_decision_says(assembly: Assembly, functions: list[Function]) -> None:
+    for function in functions:
+        name = function.physical_name("ivy")
+        made = assembly.functions().get(name)
+        expected = 256 if name in BACKGROUND else 512
+        assert made is None or made.properties["MemorySize"] == expected, name
+
+
+def test_lambda_writes_of_what_failed_only(aws: Assembly, functions: list[Function]) -> None:
+    for name in {function.physical_name("ivy") for function in functions} & set(aws.functions()):
+        logging = aws.functions()[name].properties["LoggingConfig"]
+        assert logging["LogFormat"] == "JSON", name
+        assert logging["SystemLogLevel"] == "WARN", name
+        assert logging["ApplicationLogLevel"] == "INFO", name
+
+
+def test_one_request_in_a_hundred_is_traced(aws: Assembly) -> None:
+    rule = aws.one("AWS::XRay::SamplingRule").properties["SamplingRule"]
+    assert (rule["ReservoirSize"], rule["FixedRate"]) == (1, 0.01)
+    assert rule["ServiceName"] == "ivy/api"

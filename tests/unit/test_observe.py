@@ -131,6 +131,8 @@ def test_what_identifies_a_request_stays(output: StringIO) -> None:
     line = json.loads(output.getvalue())
     assert line["request_id"] == line["correlation_id"] == known
     assert line["merchant"] == f"mer_{'0' * 32}"
+    assert 1 <= line["memory_mb"] < 100_000
+    assert "location" not in line, "it would be observe's own"
 
 
 def test_a_metric_is_one_embedded_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,6 +35,11 @@ class Clients:
                 self._made[service, hasty] = _make(service, patience)
             return self._made[service, hasty]
 
+    def disconnect(self) -> None:
+        """Close the connections of every client; each makes new ones when it is used next."""
+        for made in self._made.values():
+            made.close()
+
     def cache_clear(self) -> None:
         """Make every client anew when it is asked for next."""
         self._made.clear()

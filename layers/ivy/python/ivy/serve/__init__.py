@@ -17,6 +17,15 @@ by type:
 What the function returns is the answer. What it raises from ``ivy.errors`` is a documented error.
 """
 
+from ivy.serve.declaration import BACKGROUND_MEMORY_MB
 from ivy.serve.decorators import authorizer, command, connector, consumer, endpoint, job
 
-__all__ = ["authorizer", "command", "connector", "consumer", "endpoint", "job"]
+__all__ = [
+    "BACKGROUND_MEMORY_MB",
+    "authorizer",
+    "command",
+    "connector",
+    "consumer",
+    "endpoint",
+    "job",
+]

@@ -20,6 +20,7 @@ from ivy.callers import Scope
 from ivy.database import Transaction
 from ivy.errors import Problem
 from ivy.needs import Need
+from ivy.serve import snapshots
 
 FUNCTION_TIMEOUT_SECONDS = 15
 """Below the gateway's 29 s, above the database's 8 s statement timeout."""
@@ -31,6 +32,9 @@ DEPLOYED_AS = "IVY_FUNCTION"
 """The variable that says which function an environment is for; not set where there is none."""
 
 MEMORY_MB = 512
+BACKGROUND_MEMORY_MB = 256
+"""For what nobody waits for and mostly waits itself: see docs/decisions/memory.md."""
+
 CONSUMER_BATCH = 10
 CONSUMER_CONCURRENCY = 20
 """Environments one queue may start: a backlog must not take every connection of the database."""
@@ -74,6 +78,8 @@ class Declaration:
     uses: tuple[Need, ...] = ()
     timeout_seconds: int = FUNCTION_TIMEOUT_SECONDS
     memory_mb: int = MEMORY_MB
+    snapshot: bool = False
+    """Whether AWS starts it from a snapshot of a prepared environment: ``snapshots.py``."""
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -93,6 +99,7 @@ class Declaration:
         """
         if os.environ.get(DEPLOYED_AS) == self.name:
             self.prepare()
+            snapshots.prepare(os.environ)
 
     def prepare(self) -> None:
         """Make the clients that the function will use; nothing is asked of anybody."""

@@ -40,6 +40,7 @@ def endpoint(
     errors: tuple[type[Problem], ...] = (),
     uses: tuple[Need, ...] = (),
     memory_mb: int = MEMORY_MB,
+    snapshot: bool = False,
 ) -> Callable[[Callable[..., Any]], Endpoint]:
     """Declare an HTTP endpoint.
 
@@ -58,6 +59,7 @@ def endpoint(
         errors: What the function can raise beyond what every route can.
         uses: The resources it touches.
         memory_mb: Lambda memory, and with it CPU.
+        snapshot: Whether AWS starts it from a snapshot, at a price for every month it is deployed.
     """
     method, _, path = route.partition(" ")
 
@@ -66,6 +68,7 @@ def endpoint(
             function=function,
             uses=uses,
             memory_mb=memory_mb,
+            snapshot=snapshot,
             method=method,
             path=path,
             status=status,
@@ -89,6 +92,7 @@ def consumer(
     parallel: bool = False,
     batch_size: int = CONSUMER_BATCH,
     max_concurrency: int = CONSUMER_CONCURRENCY,
+    memory_mb: int = MEMORY_MB,
 ) -> Callable[[Callable[..., Any]], QueueConsumer]:
     """Declare the consumer of a queue; the queue and its dead-letter queue come with it.
 
@@ -103,6 +107,7 @@ def consumer(
             for functions that mostly wait, and keep nothing that threads must not share.
         batch_size: Messages that one invocation gets at most.
         max_concurrency: Environments that may work on the queue at once; AWS knows no fewer than 2.
+        memory_mb: Lambda memory, and with it CPU.
     """
 
     def declare(function: Callable[..., Any]) -> QueueConsumer:
@@ -114,6 +119,7 @@ def consumer(
             parallel=parallel,
             batch_size=batch_size,
             max_concurrency=max_concurrency,
+            memory_mb=memory_mb,
         )
 
     return declare
@@ -144,17 +150,19 @@ def command(*, uses: tuple[Need, ...] = ()) -> Callable[[Callable[..., Any]], Op
     return declare
 
 
-def authorizer(*, uses: tuple[Need, ...] = ()) -> Callable[[Callable[..., Any]], AuthorizerHandler]:
+def authorizer(
+    *, uses: tuple[Need, ...] = (), snapshot: bool = False
+) -> Callable[[Callable[..., Any]], AuthorizerHandler]:
     """Declare the authoriser that stands before every route that is not public."""
 
     def declare(function: Callable[..., Any]) -> AuthorizerHandler:
-        return AuthorizerHandler(function=function, uses=uses)
+        return AuthorizerHandler(function=function, uses=uses, snapshot=snapshot)
 
     return declare
 
 
 def connector(
-    acquirer: str, *, uses: tuple[Need, ...] = ()
+    acquirer: str, *, uses: tuple[Need, ...] = (), memory_mb: int = MEMORY_MB
 ) -> Callable[[Callable[..., Any]], ConnectorHandler]:
     """Declare the function that stands for an acquirer: it is given messages, and answers them."""
 
@@ -163,6 +171,7 @@ def connector(
             function=function,
             uses=uses,
             timeout_seconds=CONNECTOR_TIMEOUT_SECONDS,
+            memory_mb=memory_mb,
             acquirer=acquirer,
         )
 
