@@ -42,7 +42,7 @@ def worse(now: Counts, before: Counts) -> list[str]:
     numbers, were = dict(_numbers(now)), dict(_numbers(before))
     lines = [
         f"{name}: {numbers.get(name, 0):,} instead of {were.get(name, 0):,}"
-        for name in {**were, **numbers}
+        for name in {**numbers, **were}
         if _differs(name, numbers.get(name, 0), were.get(name, 0))
     ]
     new = sorted(set(now["modules"]) - set(before["modules"]))

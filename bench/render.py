@@ -1,4 +1,4 @@
-"""The table and the plot of bench/README.md, drawn from the newest results."""
+"""The table, the notes and the plot of bench/README.md, drawn from the newest results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.rounds import Figure
 
 README = Path(__file__).parent / "README.md"
 PLOT = Path(__file__).parent / "results" / "figures.svg"
-BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->"
+FIGURES, NOTES = "figures", "notes"
 
 ROW, LEFT, WIDTH, RIGHT = 24, 330, 380, 120
 """Of the plot, in pixels: the height of a line, and the widths of names, bars and values."""
@@ -24,13 +24,29 @@ COLOURS = {"target": "#1a7f4b", "gate": "#3b6fb6", "BELOW": "#b3361e", "inconclu
 
 
 def write() -> None:
-    """Write the table into the README, and the plot beside the results."""
+    """Write the table and the notes into the README, and the plot beside the results."""
     newest = kept.newest()
-    text = README.read_text()
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    README.write_text(head + BEGIN + table(newest) + END + tail)
+    text = _put(_put(README.read_text(), FIGURES, table(newest)), NOTES, notes(newest))
+    README.write_text(text)
     PLOT.write_text(plot(kept.figures(newest)))
+
+
+def _put(text: str, name: str, content: str) -> str:
+    """Replace what stands between the two marks of a name."""
+    head, begin, rest = text.partition(f"<!-- {name} -->\n")
+    _, end, tail = rest.partition(f"<!-- end of {name} -->")
+    return head + begin + content + end + tail
+
+
+def written_by_hand(text: str) -> str:
+    """Return a README without what is rendered into it."""
+    return _put(_put(text, FIGURES, ""), NOTES, "")
+
+
+def notes(found: Results) -> str:
+    """Return what each figure says of itself, as a list in Markdown."""
+    said = [each for each in kept.figures(found) if each.note]
+    return "".join(f"- {each.number}: {each.note}\n" for each in said)
 
 
 def line(figure: Figure) -> str:

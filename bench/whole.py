@@ -170,7 +170,9 @@ def _processes(home: Path) -> list[psutil.Process]:
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         try:
-            if process.environ().get("IVY_HOME") == str(home) or str(home) in " ".join(process.cmdline()):
+            if process.environ().get("IVY_HOME") == str(home) or str(home) in " ".join(
+                process.cmdline()
+            ):
                 found |= {each.pid: each for each in (process, *process.children(recursive=True))}
         except psutil.Error:
             continue  # of somebody else, or gone

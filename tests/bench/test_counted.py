@@ -15,6 +15,9 @@ from bench.counting import Counts
 from tests.driving import Platform
 
 
+DYNAMODB_UNIT = 1024
+
+
 @pytest.fixture
 def counts(platform: Platform) -> Counts:
     return counting.counted(platform, platform.open_account())
@@ -35,6 +38,7 @@ def test_a_charge_writes_and_calls_what_it_says(counts: Counts) -> None:
         "DynamoDB UpdateItem": 1,
     }
     assert counts["calls"]["charges/process"]["Lambda Invoke"] == 1
+    assert counts["item_bytes"] <= DYNAMODB_UNIT, "each of two writes would cost twice as much"
 
 
 def test_a_new_statement_import_and_row_are_seen() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -54,8 +55,21 @@ def test_what_is_measured_is_what_the_product_sends() -> None:
     assert "%(" not in load.script
 
 
-def test_the_table_is_the_newest_results() -> None:
-    assert render.table(kept.newest()) in render.README.read_text()
+def test_the_table_and_the_notes_are_the_newest_results() -> None:
+    text = render.README.read_text()
+    assert render.table(kept.newest()) in text
+    assert render.notes(kept.newest()) in text
+
+
+MEASURED = re.compile(r"\d[\d.,]*\s?(?:µs|ms|B|kB|MB|×)(?!\w)|\$\s?\d")  # noqa: RUF001 - the sign
+SETTINGS = {"3 ms"}
+"""What the harness sets and does not measure."""
+
+
+def test_no_measured_number_stands_in_the_text_beside_the_table() -> None:
+    """It would be of another run than the table, and nobody would see that."""
+    text = render.written_by_hand(render.README.read_text())
+    assert set(MEASURED.findall(text)) - SETTINGS == set()
 
 
 def test_a_ratio_that_grew_is_told() -> None:
