@@ -14,7 +14,6 @@ from bench import check, counting
 from bench.counting import Counts
 from tests.driving import Platform
 
-
 DYNAMODB_UNIT = 1024
 
 
