@@ -1,6 +1,6 @@
 """``python -m bench``: measure, print, and keep what was measured.
 
-    python -m bench                     about ten minutes on two cores
+    python -m bench                     about twenty minutes on two cores
     python -m bench --full              rounds of three seconds, and more of them
     python -m bench --only posting      one group of figures, beside those kept today
     python -m bench --check             fail where a CPU ratio is worse than what is committed
@@ -16,7 +16,20 @@ import time
 
 import psutil  # type: ignore[import-untyped]  # it has no types
 
-from bench import charging, check, cluster, growth, kept, posting, render, starting, twins, whole
+from bench import (
+    charging,
+    check,
+    cluster,
+    growth,
+    kept,
+    posting,
+    recording,
+    render,
+    settling,
+    starting,
+    twins,
+    whole,
+)
 from bench.kept import BUSY_PERCENT
 from bench.rounds import Figure
 
@@ -51,12 +64,22 @@ def _whole(*, full: bool) -> list[Figure]:
     return whole.measure(ROUNDS, WHOLE_REQUESTS * (3 if full else 1))
 
 
+def _settling(*, full: bool) -> list[Figure]:  # noqa: ARG001 - a day has as many charges always
+    return settling.measure(ROUNDS)
+
+
+def _recording(*, full: bool) -> list[Figure]:
+    return recording.measure(ROUNDS, FULL_SECONDS if full else SECONDS)
+
+
 GROUPS = {
     "posting": _posting,
     "charging": _charging,
     "starting": _starting,
     "growth": _growth,
     "whole": _whole,
+    "settling": _settling,
+    "recording": _recording,
 }
 
 CHECKED = ("posting", "charging", "starting")
