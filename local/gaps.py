@@ -51,7 +51,9 @@ class MetricsForwarder:
         self._logs = aws.client("logs")
         self._cloudwatch = aws.client("cloudwatch")
         self._prefix = prefix
-        self._since = int(time.time() * 1000)
+        self._began = int(time.time() * 1000)
+        self._read: dict[str, tuple[int, int]] = {}
+        """Of each group, until when it was read, and the bytes that it held then."""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
 
@@ -66,9 +68,8 @@ class MetricsForwarder:
 
     def forward(self) -> int:
         """Forward what was logged since the last call; return how many values that were."""
-        until = int(time.time() * 1000)
         data: dict[str, list[dict[str, Any]]] = {}
-        for line in self._lines(until):
+        for line in self._lines():
             for namespace, datum in embedded(line):
                 data.setdefault(namespace, []).append(datum)
         for namespace, values in data.items():
@@ -76,7 +77,6 @@ class MetricsForwarder:
                 self._cloudwatch.put_metric_data(
                     Namespace=namespace, MetricData=values[first : first + METRICS_PER_CALL]
                 )
-        self._since = until
         return sum(map(len, data.values()))
 
     def _run(self) -> None:
@@ -86,22 +86,31 @@ class MetricsForwarder:
             with suppress(BotoCoreError, ClientError):  # the emulator is restarting or stopping
                 self.forward()
 
-    def _lines(self, until: int) -> list[str]:
+    def _lines(self) -> list[str]:
+        """Return what groups hold since they were read, of those that have grown since.
+
+        There are a hundred of them, and to ask each costs as much as a charge.
+        """
+        until = int(time.time() * 1000)
         pages = self._logs.get_paginator("describe_log_groups").paginate(
             logGroupNamePrefix=self._prefix
         )
-        groups = [group["logGroupName"] for page in pages for group in page["logGroups"]]
-        return [
-            event["message"]
-            for group in groups
+        sizes = {
+            group["logGroupName"]: int(group.get("storedBytes", 0))
+            for page in pages
+            for group in page["logGroups"]
+        }
+        lines = []
+        for group, size in sizes.items():
+            since, before = self._read.get(group, (self._began, 0))
+            if size == before and any(sizes.values()):  # some emulators tell no sizes at all
+                continue
             for page in self._logs.get_paginator("filter_log_events").paginate(
-                logGroupName=group,
-                startTime=self._since,
-                endTime=until - 1,
-                filterPattern='"_aws"',
-            )
-            for event in page["events"]
-        ]
+                logGroupName=group, startTime=since, endTime=until - 1, filterPattern='"_aws"'
+            ):
+                lines += [event["message"] for event in page["events"]]
+            self._read[group] = (until, size)
+        return lines
 
 
 def embedded(line: str) -> list[tuple[str, dict[str, Any]]]:

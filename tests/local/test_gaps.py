@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from local.gaps import MetricsForwarder, embedded
 
 if TYPE_CHECKING:
+    import pytest
+
     from local.aws import Aws
 
 
@@ -80,3 +83,42 @@ def test_a_logged_metric_becomes_one_that_can_be_read_and_is_sent_once(aws: Aws)
         Statistics=["Sum", "SampleCount"],
     )["Datapoints"]
     assert sum(point["Sum"] for point in found) == 26
+
+
+def test_a_group_that_has_not_grown_is_not_read_again(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = aws.client("logs")
+    for name in ("busy", "idle"):
+        logs.create_log_group(logGroupName=f"/aws/lambda/lull-{name}")
+        logs.create_log_stream(logGroupName=f"/aws/lambda/lull-{name}", logStreamName="one")
+    forwarder = MetricsForwarder(aws, "/aws/lambda/lull-")
+
+    def say(group: str) -> None:
+        logs.put_log_events(
+            logGroupName=f"/aws/lambda/lull-{group}",
+            logStreamName="one",
+            logEvents=[{"timestamp": int(time.time() * 1000), "message": line()}],
+        )
+        time.sleep(0.01)
+
+    asked: list[str] = []
+    paginator = logs.get_paginator
+
+    def watched(operation: str) -> Any:
+        made = paginator(operation)
+
+        def paginate(**wanted: Any) -> Any:
+            if operation == "filter_log_events":
+                asked.append(wanted["logGroupName"])
+            return made.paginate(**wanted)
+
+        return SimpleNamespace(paginate=paginate)
+
+    monkeypatch.setattr(logs, "get_paginator", watched)
+    say("busy")
+    assert (forwarder.forward(), asked) == (1, ["/aws/lambda/lull-busy"])
+    assert (forwarder.forward(), asked) == (0, ["/aws/lambda/lull-busy"])
+    say("idle")
+    say("busy")
+    assert forwarder.forward() == 2, "what was said while nobody read is not lost"
