@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 from ivy import beancount, ids, proof
 from ivy.database import Database, Transaction
-from local.errors import LocalError
+from local.errors import LocalError, UsageError
 
 if TYPE_CHECKING:
     from ivy.proof import LedgerProof
@@ -95,6 +95,7 @@ def export(home: Home, out: Path, *, merchant: str, livemode: bool) -> int:
 
     Raises:
         LocalError: The stack does not run, or there is no such merchant.
+        UsageError: The file cannot be written.
     """
     with snapshot(home) as tx:
         owner = _number_of(tx, merchant) if merchant else None
@@ -107,7 +108,12 @@ def export(home: Home, out: Path, *, merchant: str, livemode: bool) -> int:
         chart = beancount.chart(tx)
     title = f"Ivy, {'live' if livemode else 'test'} mode{f', {merchant}' if merchant else ''}"
     lines = beancount.journal(title, chart, transactions, balances)
-    out.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    try:
+        out.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        fix = "Name a file in a folder that exists and that you may write to."
+        raise UsageError(f"{out} cannot be written: {reason}.", fix) from error
     return len(transactions)
 
 

@@ -9,8 +9,17 @@ class LocalError(Exception):
     Attributes:
         fix: The command or the change that removes the cause; empty when only a look into the
             log can tell.
+        status: What the command exits with.
     """
+
+    status = 1
 
     def __init__(self, problem: str, fix: str = "") -> None:
         super().__init__(problem)
         self.fix = fix
+
+
+class UsageError(LocalError):
+    """What was typed cannot be done as it stands."""
+
+    status = 2

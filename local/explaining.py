@@ -8,7 +8,7 @@ import typer
 
 
 class explained:  # noqa: N801 - reads as a statement
-    """Turns an expected failure into its message, its fix and exit code 1."""
+    """Turns an expected failure into its message, its fix and its exit status."""
 
     def __enter__(self) -> None:
         return
@@ -21,4 +21,4 @@ class explained:  # noqa: N801 - reads as a statement
             print(f"\n{error}", file=sys.stderr)  # noqa: T201 - a command's answer
             if error.fix:
                 print(f"→ {typed(error.fix)}", file=sys.stderr)  # noqa: T201 - same
-            raise typer.Exit(1) from error
+            raise typer.Exit(error.status) from error

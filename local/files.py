@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from local.aws import Aws
-from local.errors import LocalError
+from local.errors import UsageError
 
 if TYPE_CHECKING:
     from local.home import Home
@@ -32,21 +32,28 @@ class Files:
         return cls(Aws(home.running()["emulator"]))
 
     def table(self, prefix: str) -> str:
-        """Return a line for each: when it was written, its size in bytes, its key."""
+        """Return a line for each: when it was written, its size in bytes, its key.
+
+        Raises:
+            UsageError: Nothing is there.
+        """
+        found = self._found(prefix)
+        if not found and prefix:
+            raise _nothing(prefix)
         return "\n".join(
             f"{each['LastModified']:%Y-%m-%d %H:%M:%S}  {each['Size']:>8}  {each['Key']}"
-            for each in self._found(prefix)
+            for each in found
         )
 
     def newest(self, prefix: str) -> str:
         """Return the content of what was written last.
 
         Raises:
-            LocalError: Nothing is there.
+            UsageError: Nothing is there.
         """
         found = self._found(prefix)
         if not found:
-            raise LocalError(f"There is no file under {prefix!r}.", "List them all: `ivy files`.")
+            raise _nothing(prefix)
         key = found[-1]["Key"]
         content: bytes = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         return content.decode("utf-8", errors="replace")
@@ -57,3 +64,7 @@ class Files:
         )
         found = [each for page in pages for each in page.get("Contents", ())]
         return sorted(found, key=lambda each: (each["LastModified"], each["Key"]))
+
+
+def _nothing(prefix: str) -> UsageError:
+    return UsageError(f"There is no file under {prefix!r}.", "List them all: `ivy files`.")

@@ -178,6 +178,11 @@ def test_one_merchants_books_are_theirs_alone(shell: Shell, history: History) ->
     assert f":M{history.bob}:" in text
     assert f":M{history.ada}:" not in text
     assert bean_check(shell).returncode == 0
+    for bad, why in (("no/such/folder.beancount", "no such file"), (".", "is a directory")):
+        refused = shell.run(f"ivy export --out {bad}")
+        assert refused.returncode == 2
+        assert f"{bad} cannot be written: {why}" in refused.stderr
+        assert "Traceback" not in refused.stderr
     missing = shell.run("ivy export --out no.beancount --merchant mer_1")
     assert (missing.returncode, "There is no merchant mer_1." in missing.stderr) == (1, True)
 

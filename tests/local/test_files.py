@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.errors import LocalError
+from local.errors import UsageError
 from local.files import Files
 
 if TYPE_CHECKING:
@@ -34,11 +34,12 @@ def test_each_file_is_listed_with_its_size(files: Files) -> None:
     lines = [line.split()[2:] for line in files.table("bank/out").split("\n")]
     assert sorted(lines) == [["5", "bank/out/b.ach"], ["6", "bank/out/a.ach"]]
     assert len(files.table("").split("\n")) == 3
-    assert files.table("reports/") == ""
+    with pytest.raises(UsageError, match="no file under 'reports/'"):
+        files.table("reports/")
 
 
 def test_a_file_is_printed_whatever_is_in_it(files: Files) -> None:
     assert files.newest("bank/out/b") == "101 1"
     assert files.newest("bank/in") == "\N{REPLACEMENT CHARACTER}"
-    with pytest.raises(LocalError, match="no file under 'reports/'"):
+    with pytest.raises(UsageError, match="no file under 'reports/'"):
         files.newest("reports/")

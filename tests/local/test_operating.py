@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from ivy.holidays import Holiday
+from ivy.matching_rules import RuleChange
+from ivy.reconciliation_report import ReportQuery
+from ivy.serve import problems
+from ivy.suspense import SuspenseResolution
 from local import operators
 from local.cli import app
-from local.errors import LocalError
+from local.errors import LocalError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,9 +70,53 @@ def test_what_is_no_number_is_not_sent(answering: Callable[..., Functions], term
 
 
 def test_a_refusal_is_told(answering: Callable[..., Functions]) -> None:
-    answering(LocalError("/body/day: is at a weekend"))
-    said = CliRunner().invoke(app, ["holidays", "add", "USD", "2026-12-26", "--reason", "r"])
-    assert said.exit_code == 1
+    add = ["holidays", "add", "USD", "2026-12-26", "--reason", "r"]
+    answering(LocalError("No such thing."))
+    assert CliRunner().invoke(app, add).exit_code == 1
+    answering(UsageError("day is at a weekend.", "Take another."))
+    said = CliRunner().invoke(app, add)
+    assert said.exit_code == 2
+    assert said.output == "\nday is at a weekend.\n→ Take another.\n"
+
+
+@pytest.mark.parametrize(
+    ("model", "sent", "told"),
+    [
+        (Holiday, {"day": "2026-12-26"}, ["day is at a weekend, which no bank settles on anyway."]),
+        (Holiday, {"day": "9999-12-31"}, ["day must lie in the years 2000 to 2100."]),
+        (Holiday, {"day": "1999-12-31"}, ["day must lie in the years 2000 to 2100."]),
+        (Holiday, {"day": "tomorrow"}, ["day must be a day, such as 2026-12-24."]),
+        (Holiday, {"day": "2026-12-24T10:00"}, ["day must be a day, such as 2026-12-24."]),
+        (Holiday, {"currency": "XXQ", "reason": ""}, [
+            "currency must be an active ISO 4217 currency code.", "reason is empty.",
+        ]),
+        (SuspenseResolution, {"item": "x"}, ["item must look like sus_…."]),
+        (SuspenseResolution, {"resolved_as": "gift"}, [
+            "--as must be 'payout', 'acquirer', 'rounding' or 'loss'.",
+        ]),
+        (RuleChange, {"days": 99}, ["days must be less than or equal to 31."]),
+        (ReportQuery, {"month": "May", "year": 1}, [
+            "month must be a year and a month, such as 2026-11.", "year is not known here.",
+        ]),
+    ],
+)  # fmt: skip
+def test_what_is_refused_is_told_in_plain_words(
+    monkeypatch: pytest.MonkeyPatch, model: Any, sent: dict[str, Any], told: list[str]
+) -> None:
+    """By no pointer into a document that nobody has typed, and not as those say it who check."""
+    body = model.model_config["json_schema_extra"]["examples"][0] | sent
+    with pytest.raises(ValidationError) as refused:
+        model.model_validate(body)
+    located = [{**each, "loc": ("body", *each["loc"])} for each in refused.value.errors()]
+    answer = json.loads(
+        problems.body(problems.from_validation(located), base_url="", instance="", request_id="r")
+    )
+    monkeypatch.setattr(operators, "Aws", lambda _: None)
+    monkeypatch.setattr(operators, "invoke", lambda *_: answer)
+    with pytest.raises(UsageError) as said:
+        operators.run(SimpleNamespace(running=lambda: {"emulator": ""}), "x/y", {})
+    assert str(said.value).split("\n") == told
+    assert said.value.fix
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from ivy.database import Transaction
 from ivy.models import CurrencyCode, Input, Object, ShortText, example
 
 MAX_SHOWN = 1_000
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+"""Of the calendars; days are counted a little beyond what is asked for, and dates end in 9999."""
 
 
 class HolidayQuery(Input):
@@ -25,7 +27,7 @@ class HolidayQuery(Input):
     model_config = example(currency="USD", year=2026)
 
     currency: CurrencyCode | None = None
-    year: int | None = Field(default=None, strict=True, ge=2000, le=2100)
+    year: int | None = Field(default=None, strict=True, ge=FIRST_YEAR, le=LAST_YEAR)
 
 
 class Holiday(Input):
@@ -42,7 +44,13 @@ class Holiday(Input):
 
     @field_validator("day")
     @classmethod
-    def _not_at_a_weekend(cls, day: date) -> date:
+    def _counts(cls, day: date) -> date:
+        if not FIRST_YEAR <= day.year <= LAST_YEAR:
+            raise PydanticCustomError(
+                "year",
+                "must lie in the years {first} to {last}",
+                {"first": FIRST_YEAR, "last": LAST_YEAR},
+            )
         if calendars.at_weekend(day):
             raise PydanticCustomError("weekend", "is at a weekend, which no bank settles on anyway")
         return day
