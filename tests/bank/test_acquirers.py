@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -386,6 +387,32 @@ def test_two_runs_at_once_say_it_once(exchange: Exchange) -> None:
     assert len(said(exchange)) == 2
     exchange.bank()
     assert balance(exchange, RECEIVABLE) == 0
+
+
+def test_whoever_says_what_is_due_waits_for_whoever_does(exchange: Exchange) -> None:
+    """Else it speaks of days that the other has spoken of, and takes the stream back to them."""
+    captured(exchange)
+    exchange.till.be(PAID_ON)
+    merchant = exchange.till.account.merchant_id
+    other = exchange.here.connection
+    other.execute(
+        "INSERT INTO acquirer_streams (merchant_id, currency, said_through)"
+        " VALUES (%s, 'USD', '0001-01-01')",
+        (merchant,),
+    )
+    database = Database(exchange.here.platform.store.url("ivy_jobs"))
+    with ThreadPoolExecutor(1) as pool:
+        with other.transaction():
+            other.execute("SELECT FROM acquirer_streams FOR UPDATE")
+            waiting = pool.submit(simulated_settlements.pay, database)
+            waits = "SELECT 1 FROM pg_locks WHERE NOT granted"
+            while not waiting.done() and not other.execute(waits).fetchone():
+                time.sleep(0.01)
+            other.execute("UPDATE acquirer_streams SET said_through = '2026-11-24'")
+        assert waiting.result() == {"said": 0, "sent": 0}
+    database.close()
+    assert said(exchange) == []
+    assert exchange.rows("SELECT said_through::text FROM acquirer_streams") == [("2026-11-24",)]
 
 
 def test_two_lines_at_once_receive_it_once(exchange: Exchange) -> None:
