@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ivy import money
-from ivy.models import AmountMinor, CurrencyCode, Input, Metadata, ShortText, Text, Time
+from ivy.models import AmountMinor, CurrencyCode, Input, Metadata, Paragraphs, ShortText, Text, Time
 
 
 def accepts(kind: Any, value: object) -> bool:
@@ -18,16 +18,28 @@ def accepts(kind: Any, value: object) -> bool:
     return True
 
 
-@pytest.mark.parametrize("character", [*range(0x20), 0x7F, 0xD800, 0xDFFF])
+@pytest.mark.parametrize("character", [*range(0x20), *range(0x7F, 0xA0), 0xD800, 0xDFFF])
 def test_text_refuses_what_cannot_be_stored(character: int) -> None:
     assert not accepts(Text, f"a{chr(character)}b")
 
 
 @pytest.mark.parametrize(
-    "text", ["plain", "Ünïcödé", "日本", "🍃", "\u202ertl", "\u2028", "a b", "\x80"]
+    "text", ["plain", "Ünïcödé", "日本", "🍃", "שלום\u200f!", "\u0645\u06cc\u200c\u062e", "a\xa0b"]
 )
 def test_text_accepts_what_people_write(text: str) -> None:
     assert TypeAdapter(Text).validate_python(text) == text
+
+
+@pytest.mark.parametrize("turning", "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+def test_text_refuses_what_shows_it_as_another(turning: str) -> None:
+    """A name in a report, or an amount beside it, must read as it is."""
+    assert not accepts(Text, f"gro.{turning}knab")
+    assert not accepts(Paragraphs, f"gro.{turning}knab")
+
+
+@pytest.mark.parametrize("end", "\u2028\u2029\x85")
+def test_text_has_one_line(end: str) -> None:
+    assert not accepts(Text, f"a{end}b")
 
 
 def test_short_text_has_limits() -> None:

@@ -26,7 +26,16 @@ PAID_IN: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(_SEPA, ("EUR",)),
     "GB": ("GBP", "EUR"),
 }
-"""The currencies that accounts of a country can be paid in."""
+"""The currencies that accounts of a country can be paid in.
+
+British banks are in the schemes of SEPA, also since the country has left the Union.
+"""
+
+_BICS_BESIDE: Mapping[str, tuple[str, ...]] = {
+    "FR": ("BL", "GF", "GP", "MF", "MQ", "NC", "PF", "PM", "RE", "WF", "YT"),
+    "GB": ("GG", "IM", "JE"),
+}
+"""Countries whose banks have a BIC of their own, and the IBANs of another."""
 
 _FEDERAL_RESERVE = (range(1, 13), range(21, 33), range(61, 73), range(80, 81))
 """What a routing number begins with: a district, as a bank, a thrift, electronic, or cheques."""
@@ -116,4 +125,8 @@ def belonging(name: str, sent: str | None, country: str) -> str | None:
         raise PydanticCustomError("not_allowed", "accounts in this country have no such number")
     if sent is not None and name == "iban" and not sent.startswith(country):
         raise PydanticCustomError("iban", "is not of this country")
+    if sent is not None and name == "bic":
+        banks_of = (country, *_BICS_BESIDE.get(country, ()))
+        if sent[4:6] not in banks_of:
+            raise PydanticCustomError("bic", "is of a bank in another country than the IBAN")
     return sent

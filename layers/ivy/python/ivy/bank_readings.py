@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -66,6 +67,9 @@ def read(content: bytes) -> Reading:
     Raises:
         BankFileError: It is malformed, or of no kind that is known here.
     """
+    content = content.removeprefix(codecs.BOM_UTF8)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:4]:
+        raise BankFileError(1, "in UTF-16: let the bank send UTF-8")
     beginning = content[:_BEGINNING_BYTES].lstrip()
     if beginning.startswith(b"<"):
         if b"camt.053" in beginning:

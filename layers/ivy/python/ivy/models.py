@@ -71,7 +71,11 @@ class Accept(str):
 
 
 def _storable(text: str) -> str:
-    """Refuse what a database or a log line cannot hold: control characters, half surrogates."""
+    """Refuse what a database, a file or a line of a report cannot hold, or shows as another text.
+
+    Control characters, half surrogates, ends of lines and paragraphs, and what turns the direction
+    of the text around it. The marks that Arabic and Hebrew texts have turn nothing around.
+    """
     if _UNSTORABLE.search(text):
         raise PydanticCustomError("text", "must not contain control characters")
     return text
@@ -83,7 +87,7 @@ def _storable_paragraphs(text: str) -> str:
     return text
 
 
-_UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_UNSTORABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _LAYOUT = str.maketrans("\n\r\t", "   ")
 
 Text = Annotated[str, AfterValidator(_storable)]
