@@ -118,6 +118,9 @@ def test_a_british_account_takes_pounds(platform: Platform, ada: Account) -> Non
         (BY_IBAN | {"currency": "USD"}, {"/currency": "currency"}),
         (BY_IBAN | {"currency": "GBP"}, {"/currency": "currency"}),
         (BY_IBAN | {"bic": "COBAZZFF"}, {"/bic": "bic"}),
+        (BY_IBAN | {"bic": "BNPAFRPPXXX"}, {"/bic": "bic"}),
+        (BY_IBAN | {"account_holder_name": "Ada\u202eLtd"}, {"/account_holder_name": "text"}),
+        (BY_IBAN | {"account_holder_name": "Ada\nLtd"}, {"/account_holder_name": "text"}),
         (BY_IBAN | {"account_type": "checking"}, {"/account_type": "not_allowed"}),
         (BY_IBAN | {"country": "JP"}, {"/country": "country"}),
         (BY_IBAN | {"country": "de"}, {"/country": "string_pattern_mismatch"}),
@@ -205,6 +208,61 @@ def test_live_accounts_wait_until_live_mode_is_open(
     with store.superuser() as root:
         root.execute("UPDATE bank_accounts SET deposits_arrive_on = now(), version = version + 1")
     assert attempt(platform, live, made, amounts).json()["status"] == "verified"
+
+
+def test_british_accounts_are_paid_in_euros_too(platform: Platform) -> None:
+    """Their banks are in SEPA; those of the islands have a BIC of their own."""
+    ada = platform.open_account("ada@example.com")
+    body = BY_IBAN | {"country": "GB", "iban": "GB29NWBK60161331926819", "currency": "EUR"}
+    assert added(platform, ada, body, bic="BARCJESHXXX")["bic"] == "BARCJESHXXX"
+
+
+def test_ten_live_accounts_are_added_in_a_month(
+    store: Store, platform: Platform, ada: Account, bob: Account
+) -> None:
+    """Each costs two transfers, however soon it is deleted."""
+    open_live(store)
+    live = live_key(platform, ada)
+    for number in range(bank_accounts.MAX_ADDED):
+        made = added(platform, live, account_number=f"00012345670{number}")
+        if number % 2:
+            removed(platform, live, made)
+    refused = add(platform, live, account_number="000123456799")
+    assert (refused.status, refused.code) == (409, "bank_account_limit_reached")
+    assert len(platform.read(list_accounts.handler, live)["data"]) == bank_accounts.MAX_ADDED // 2
+    added(platform, ada, account_number="000123456799")
+    added(platform, live_key(platform, bob), account_number="000123456799")
+    with store.superuser() as root:
+        root.execute("SET session_replication_role = replica")
+        root.execute(
+            "UPDATE bank_accounts SET created_at = created_at - interval '30 days'"
+            " WHERE last4 = '6700'"
+        )
+    added(platform, live, account_number="000123456799")
+    assert add(platform, live, account_number="000123456798").code == refused.code
+
+
+def test_live_accounts_added_at_once_are_counted(
+    store: Store, platform: Platform, ada: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bank_accounts, "MAX_ADDED", 3)
+    open_live(store)
+    caller = caller_of(live_key(platform, ada), livemode=True)
+    numbers = iter(range(THREADS))
+
+    def work(database: Database) -> str:
+        new = NewBankAccount.model_validate(
+            BY_ROUTING | {"account_number": f"00012345671{next(numbers)}"}
+        )
+        try:
+            with database.transaction(caller.tenant) as tx:
+                return bank_accounts.add(tx, caller, new).status
+        except errors.BankAccountLimitReached as problem:
+            return problem.code
+
+    assert sorted(at_once(store, work)) == [
+        *["bank_account_limit_reached"] * (THREADS - 3), *["pending_verification"] * 3,
+    ]  # fmt: skip
 
 
 def test_live_amounts_are_not_guessable() -> None:

@@ -32,7 +32,7 @@ from functions.webhooks import create as create_endpoint
 from functions.webhooks import test as test_endpoint
 from functions.webhooks import update as update_endpoint
 from infra import responses
-from ivy import errors, ids, webhooks
+from ivy import bank_accounts, errors, ids, webhooks
 from ivy.database import Tenant
 from ivy.serve import endpoint, http
 from ivy.serve.declaration import Route
@@ -266,14 +266,31 @@ def added(world: World, *attempts: list[int]) -> str:
     return str(made)
 
 
+def added_live(world: World, key: str, times: int = 1) -> Reply:
+    """Add bank accounts in live mode, which is open meanwhile; returns the last answer."""
+    with world.platform.store.superuser() as root:
+        root.execute("UPDATE merchants SET live_open = true")
+        for _ in range(times):
+            headers = {"Idempotency-Key": uuid.uuid4().hex}
+            made = world._send(
+                create_account.handler, of_another_bank(), bearer=key, headers=headers
+            )
+        root.execute("UPDATE merchants SET live_open = false")
+    return made
+
+
+def with_accounts_enough(world: World) -> Reply:
+    answer = added_live(world, world.key(mode="live")["secret"], bank_accounts.MAX_ADDED + 1)
+    with world.platform.store.superuser() as root:
+        root.execute("SET session_replication_role = replica")
+        root.execute("UPDATE bank_accounts SET created_at = '2026-01-01' WHERE livemode")
+    return answer
+
+
 def verified_too_early(world: World) -> Reply:
     """Name the amounts of a live account before any bank has been told of them."""
     key = world.key(mode="live")["secret"]
-    with world.platform.store.superuser() as root:
-        root.execute("UPDATE merchants SET live_open = true")
-        headers = {"Idempotency-Key": uuid.uuid4().hex}
-        made = world._send(create_account.handler, of_another_bank(), bearer=key, headers=headers)
-        root.execute("UPDATE merchants SET live_open = false")
+    made = added_live(world, key)
     return world._send(verify_account.handler, {"amounts": RIGHT}, bearer=key, id=made.json()["id"])
 
 
@@ -430,6 +447,7 @@ REACHED: dict[str, Callable[[World], Reply]] = {
         refund.handler, charge=world.charged(capture=False)
     ),
     "dispute_closed": of_a_closed_dispute,
+    "bank_account_limit_reached": with_accounts_enough,
     "endpoint_limit_reached": with_endpoints_enough,
     "endpoint_not_enabled": while_paused,
     "bank_account_exists": added_twice,

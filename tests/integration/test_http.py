@@ -17,11 +17,14 @@ from functions.access import login, me, register
 from functions.charges import create
 from functions.charges import get as get_charge
 from functions.charges import list as list_charges
+from functions.refunds import list as list_refunds
+from infra.catalogue import declared, read_functions
 from ivy.database import Transaction
 from ivy.models import Object
 from ivy.needs import Need
 from ivy.serve import endpoint, http
 from ivy.serve.declaration import Route
+from ivy.serve.http import Endpoint
 from tests.driving import Account, LambdaContext, Platform, Reply, reply, rest_event
 
 Logged = Callable[[], list[dict[str, Any]]]
@@ -515,3 +518,39 @@ def test_secrets_never_reach_a_log(
     for secret in secrets | {card, "only-for-tests", email}:
         assert secret not in everything
         assert secret.encode().hex() not in everything
+
+
+# -- queries
+
+
+def test_a_query_that_a_route_does_not_know_is_refused(deployed: Platform, ada: Account) -> None:
+    """Whoever misspells a filter is told, and is not given everything."""
+    deployed.principal(ada.access_token)
+    for _, route in declared(read_functions(), Endpoint):
+        if route.public:
+            continue
+        event = rest_event(
+            route, {} if route.method != "GET" else None,
+            principal=deployed.principal(ada.access_token),
+            headers={"Idempotency-Key": f"http-{next(_keys)}"},
+            query={"x": "1"},
+            path={"id": ("whe_" if "/webhooks/" in route.path else "ch_") + "0" * 32},
+        )  # fmt: skip
+        deployed.enter(route.needs)
+        answer = reply(route(event, LambdaContext()))
+        assert answer.code == "request_invalid", (route.path, answer.body)
+        assert {"?x"} <= {each["pointer"] for each in answer.json()["errors"]}, route.path
+
+
+def test_the_cursor_of_another_list_is_refused(deployed: Platform, ada: Account) -> None:
+    for _ in range(2):
+        send(deployed, ada, create.handler, CHARGE)
+    first = send(deployed, ada, list_charges.handler, queryStringParameters={"limit": "1"}).json()
+    cursor = {"cursor": first["next_cursor"], "limit": "1"}
+    second = send(deployed, ada, list_charges.handler, queryStringParameters=cursor).json()
+    assert len({first["data"][0]["id"], second["data"][0]["id"]}) == 2
+    refused = send(deployed, ada, list_refunds.handler, queryStringParameters=cursor)
+    assert refused.code == "request_invalid"
+    assert refused.json()["errors"] == [
+        {"pointer": "?cursor", "code": "cursor", "detail": "is the cursor of another list"}
+    ]

@@ -31,8 +31,12 @@ def page(things: list[Thing], query: pages.Page) -> pages.Listing[Thing]:
     return pages.listing(Thing, found[: query.limit + 1], query.limit)
 
 
+class Things(pages.Page):
+    of = "ch"
+
+
 def ask(**values: Any) -> pages.Page:
-    return pages.Page.model_validate(values)
+    return Things.model_validate(values)
 
 
 @given(
@@ -114,6 +118,10 @@ def test_far_moments_are_bounds_like_any_other(name: str, moment: datetime) -> N
         {"limit": 101},
         {"limit": "ten"},
         {"cursor": "ch_019ab2c4d5e67f8091a2b3c4d5e6f708"},
+        {"cursor": "cur_019ab2c4d5e67f8091a2b3c4d5e6f708"},
+        {"cursor": "cur_re_019ab2c4d5e67f8091a2b3c4d5e6f708"},
+        {"cursor": "cur_ch_re_019ab2c4d5e67f8091a2b3c4d5e6f708"},
+        {"cursor": "cur_ch_"},
         {"created_at[gte]": "yesterday"},
         {"created_at[gte]": 1_700_000_000},
         {"created_at[gte]": "1700000000"},
@@ -132,4 +140,4 @@ def test_the_default_is_ten_and_the_cursor_is_an_id_of_its_own() -> None:
     things = [thing(START) for _ in range(11)]
     answer = page(things, ask())
     assert len(answer.data) == 10
-    assert answer.model_dump()["next_cursor"] == f"cur_{answer.data[-1].id.hex}"
+    assert answer.model_dump()["next_cursor"] == f"cur_ch_{answer.data[-1].id.hex}"

@@ -10,7 +10,10 @@ from infra.catalogue import declared, read_functions
 from infra.layers import OPENAPI
 from infra.openapi import rendered
 from ivy import errors
+from ivy.ids import Prefix
+from ivy.pages import Page
 from ivy.serve.http import Endpoint
+from ivy.serve.injection import parameters
 from ivy.serve.openapi import possible_errors
 
 
@@ -90,6 +93,19 @@ def test_a_decline_says_which_charge_and_why(document: dict[str, Any]) -> None:
 def test_every_code_belongs_to_some_route_or_to_the_gateway() -> None:
     possible = {problem for endpoint in endpoints() for problem in possible_errors(endpoint)}
     assert set(errors.Problem.every()) - possible == {errors.RouteUnknown}
+
+
+def test_each_list_takes_its_own_cursors() -> None:
+    lists = {
+        query.of: parameters(endpoint.function).returns.__pydantic_generic_metadata__["args"]
+        for endpoint in endpoints()
+        for each in parameters(endpoint.function).request
+        if isinstance(query := each.annotation, type) and issubclass(query, Page)
+    }
+    assert len(lists) == sum("Listing" in str(parameters(e.function).returns) for e in endpoints())
+    for of, (item,) in lists.items():
+        (prefix,) = (each for each in item.model_fields["id"].metadata if isinstance(each, Prefix))
+        assert prefix.prefix == of
 
 
 def test_money_moves_only_under_a_key() -> None:

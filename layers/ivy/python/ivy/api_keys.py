@@ -63,6 +63,12 @@ class NewApiKey(Input):
     ]
 
 
+class ApiKeyQuery(pages.Page):
+    """Which keys to list."""
+
+    of = "key"
+
+
 class ApiKey(Object):
     """A key as it can be seen at any time."""
 
@@ -193,7 +199,7 @@ def _scopes(caller: Caller, new: NewApiKey) -> list[str]:
     return sorted({str(scope) for scope in new.scopes})
 
 
-def page(tx: Transaction, caller: Caller, query: pages.Page) -> pages.Listing[ApiKey]:
+def page(tx: Transaction, caller: Caller, query: ApiKeyQuery) -> pages.Listing[ApiKey]:
     """Return one page of keys, newest first: a person sees both modes, a key its own."""
     lowest, below = query.bounds()
     rows = tx.rows(

@@ -94,6 +94,8 @@ class BalanceTransaction(Object):
 class BalanceTransactionQuery(pages.Page):
     """Which balance transactions to list."""
 
+    of = "txn"
+
     type: Type | None = None
     currency: str | None = None
     source: str | None = None

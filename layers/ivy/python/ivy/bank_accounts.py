@@ -32,6 +32,9 @@ AccountType = Literal["checking", "savings"]
 MAX_ATTEMPTS = 3
 """Wrong answers about one number in 30 days, however often it is added."""
 
+MAX_ADDED = 10
+"""Accounts that a merchant adds in live mode in 30 days: each costs two transfers."""
+
 WRONG_AMOUNTS = "wrong_amounts"
 """The failure code of a verification without an attempt left."""
 
@@ -175,6 +178,8 @@ class BankAccount(Object):
 class BankAccountQuery(pages.Page):
     """Which bank accounts to list."""
 
+    of = "ba"
+
     currency: CurrencyCode | None = None
     status: Status | None = None
 
@@ -186,6 +191,7 @@ def add(tx: Transaction, caller: Caller, new: NewBankAccount) -> BankAccount:
         LiveModeLocked: A live account before the merchant's verification is approved.
         BankAccountExists: The merchant has it already in this mode.
         BankAccountVerificationFailed: Three wrong answers were given about it within 30 days.
+        BankAccountLimitReached: The merchant has added as many as it may within 30 days.
     """
     tenant = caller.tenant
     if tenant.livemode and not tx.value("SELECT live_open FROM merchants"):
@@ -225,6 +231,9 @@ def add(tx: Transaction, caller: Caller, new: NewBankAccount) -> BankAccount:
     )
     if added is None:
         raise _why_not_added(tx, account)
+    # the insert lets nobody else add one until the commit, so this counts all of them
+    if tenant.livemode and tx.value(_ADDED, at=at) > MAX_ADDED:
+        raise errors.BankAccountLimitReached
     left = account.verification.model_copy(update={"attempts_left": MAX_ATTEMPTS - added})
     account = account.model_copy(update={"verification": left})
     micro_deposits.promise(
@@ -398,6 +407,12 @@ _INSERT = """
             %(iban)s, %(bic)s, %(last4)s, %(fingerprint)s, %(micro_deposits)s)
     ON CONFLICT (merchant_id, livemode, fingerprint) WHERE status <> 'deleted' DO NOTHING
     RETURNING verification_attempts
+"""
+
+_ADDED = """
+    SELECT count(*) FROM bank_accounts
+    WHERE (merchant_id, livemode) = (current_merchant(), current_livemode())
+      AND created_at > %(at)s::timestamptz - interval '30 days'
 """
 
 _HELD = """

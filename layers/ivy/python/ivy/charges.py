@@ -181,6 +181,8 @@ class Charge(Object):
 class ChargeQuery(pages.Page):
     """Which charges to list."""
 
+    of = "ch"
+
     status: Status | None = None
 
 

@@ -96,6 +96,8 @@ class EventWithDeliveries(Event):
 class DeliveryQuery(pages.Page):
     """Which deliveries to list."""
 
+    of = "dlv"
+
     status: Status | None = None
 
 

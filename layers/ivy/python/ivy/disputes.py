@@ -87,6 +87,8 @@ class Dispute(Object):
 class DisputeQuery(pages.Page):
     """Which disputes to list."""
 
+    of = "dp"
+
     charge: ids.ChargeId | None = None
     status: Status | None = None
 

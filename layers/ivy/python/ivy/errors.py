@@ -202,6 +202,15 @@ class DisputeClosed(Problem):
     code, status, title = "dispute_closed", 409, "The dispute is closed"
 
 
+class BankAccountLimitReached(Problem):
+    """At most 10 bank accounts are added in live mode in 30 days, those counted that were deleted.
+
+    Two amounts are sent to each. Verify one that is there, or add this one later.
+    """
+
+    code, status, title = "bank_account_limit_reached", 409, "Too many bank accounts were added"
+
+
 class EndpointLimitReached(Problem):
     """A merchant has at most 20 webhook endpoints in each mode. Delete one that is not needed."""
 

@@ -193,6 +193,8 @@ def _any_id(text: str) -> str:
 class EventQuery(pages.Page):
     """Which events to list: newest first, or forward from ``after_sequence``."""
 
+    of = "evt"
+
     after_sequence: Annotated[
         int | None,
         Field(ge=0, le=2**63 - 1, description="List forward: the events that follow this one."),

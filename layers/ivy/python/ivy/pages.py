@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from ivy import ids
 from ivy.models import Input, Moment, Object
@@ -24,11 +25,17 @@ Item = TypeVar("Item")
 _FIRST_ID = UUID(int=0)
 _LAST_ID = UUID(int=(1 << 128) - 1)
 
-Cursor = Annotated[UUID, ids.Prefix("cur")]
+Cursor = Annotated[str, Field(pattern="^cur_[a-z]+_[0-9a-f]{32}$")]
+"""Of which kind the objects of the list are, and the last one that was given."""
 
 
 class Page(Input):
-    """The query of a list."""
+    """The query of a list.
+
+    ``of`` is what the ids of its objects begin with: no other list's cursor is taken.
+    """
+
+    of: ClassVar[str]
 
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
     cursor: Annotated[Cursor | None, Field(description="`next_cursor` of the page before.")] = None
@@ -37,6 +44,13 @@ class Page(Input):
     created_lt: Annotated[Moment | None, Field(alias="created_at[lt]")] = None
     created_lte: Annotated[Moment | None, Field(alias="created_at[lte]")] = None
 
+    @field_validator("cursor")
+    @classmethod
+    def _of_this_list(cls, cursor: str | None) -> str | None:
+        if cursor is not None and cursor.split("_")[1] != cls.of:
+            raise PydanticCustomError("cursor", "is the cursor of another list")
+        return cursor
+
     def bounds(self) -> tuple[UUID, UUID]:
         """Return the lowest id wanted, and the id below which the page starts."""
         lowest = max(
@@ -44,7 +58,7 @@ class Page(Input):
             _FIRST_ID if self.created_gt is None else _after(self.created_gt),
         )
         below = min(
-            _LAST_ID if self.cursor is None else self.cursor,
+            _LAST_ID if self.cursor is None else UUID(hex=self.cursor.rpartition("_")[2]),
             _LAST_ID if self.created_lt is None else _from(self.created_lt),
             _LAST_ID if self.created_lte is None else _after(self.created_lte),
         )
@@ -83,5 +97,13 @@ def listing(shape: type[Found], found: Sequence[Found], limit: int) -> Listing[F
     data = list(found[:limit])
     more = len(found) > limit
     return Listing[shape](  # type: ignore[valid-type]  # the schema names the item at run time
-        data=data, has_more=more, next_cursor=data[-1].id if more else None
+        data=data, has_more=more, next_cursor=_cursor(shape, data[-1].id) if more else None
     )
+
+
+def _cursor(shape: Any, last: UUID) -> str:
+    """Return where the next page begins, with what the ids of a shape begin with."""
+    (kind,) = (
+        each.prefix for each in shape.model_fields["id"].metadata if isinstance(each, ids.Prefix)
+    )
+    return f"cur_{kind}_{last.hex}"

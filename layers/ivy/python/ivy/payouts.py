@@ -134,6 +134,8 @@ class Payout(Object):
 class PayoutQuery(pages.Page):
     """Which payouts to list."""
 
+    of = "po"
+
     status: Status | None = None
     currency: CurrencyCode | None = None
 

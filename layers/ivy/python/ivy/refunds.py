@@ -112,6 +112,8 @@ class Refund(Object):
 class RefundQuery(pages.Page):
     """Which refunds to list."""
 
+    of = "re"
+
     charge: ids.ChargeId | None = None
     status: Status | None = None
 

@@ -92,6 +92,8 @@ class Report(Object):
 class ReportQuery(pages.Page):
     """Which reports to list."""
 
+    of = "rpt"
+
     currency: CurrencyCode | None = None
 
 

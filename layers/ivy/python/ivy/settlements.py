@@ -107,6 +107,8 @@ class Settlement(Object):
 class SettlementQuery(pages.Page):
     """Which settlements to list."""
 
+    of = "stl"
+
     currency: CurrencyCode | None = None
 
 

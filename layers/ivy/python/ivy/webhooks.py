@@ -171,6 +171,8 @@ class Tested(Object):
 class EndpointQuery(pages.Page):
     """Which endpoints to list."""
 
+    of = "whe"
+
     status: Status | None = None
 
 

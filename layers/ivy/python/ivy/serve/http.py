@@ -59,6 +59,7 @@ class Endpoint(Route):
         observe.correlate(incoming.request_id)
         try:
             check(self, incoming)
+            self._refuse_unknown(incoming)
             _incoming.set(incoming)
             api_address.set(incoming.base_url)
             answer: dict[str, Any] = self._mangum(_with_a_body(event), context)
@@ -107,7 +108,7 @@ class Endpoint(Route):
         from fastapi import Query, Response  # noqa: PLC0415 - same as above
 
         def typed(parameter: inspect.Parameter) -> inspect.Parameter:
-            if isinstance(parameter.annotation, type) and issubclass(parameter.annotation, Page):
+            if _is_model(parameter.annotation) and issubclass(parameter.annotation, Page):
                 return parameter.replace(annotation=Annotated[parameter.annotation, Query()])
             return parameter
 
@@ -134,6 +135,24 @@ class Endpoint(Route):
         if given.replayed:
             headers["Idempotent-Replayed"] = "true"
         return Response(given.answer.body, given.answer.status, headers, given.answer.media_type)
+
+    @cached_property
+    def _query(self) -> frozenset[str] | None:
+        """What a query may name; None where a model looks at it, or where nobody minds."""
+        asked = parameters(self.function).request
+        models = [each for each in asked if _is_model(each.annotation)]
+        if self.public or any(issubclass(each.annotation, Page) for each in models):
+            return None
+        return frozenset(each.name for each in asked if each not in models)
+
+    def _refuse_unknown(self, incoming: Incoming) -> None:
+        if self._query is None:
+            return
+        unknown = dict.fromkeys(name for name, _ in incoming.query if name not in self._query)
+        if unknown:
+            forbidden = ("extra_forbidden", "Extra inputs are not permitted")
+            fields = [errors.FieldError(f"?{name}", *forbidden) for name in unknown]
+            raise errors.RequestInvalid(fields=tuple(fields[: problems.MAX_FIELDS]))
 
     def _run(self, incoming: Incoming, values: dict[str, Any]) -> Given:
         """Call the function with what it asks for, in a transaction where it asks for one.
@@ -223,6 +242,10 @@ class Endpoint(Route):
         if status >= errors.Internal.status:
             observe.count("ServerErrors", route=self.name)
         _cold = False
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _headers(incoming: Incoming) -> dict[str, str]:
