@@ -280,6 +280,7 @@ def test_live_amounts_are_secret_and_named_after_they_were_sent(exchange: Exchan
         exchange.here.connection.execute(
             "SET session_replication_role = replica; DELETE FROM micro_deposits WHERE livemode;"
             " DELETE FROM bank_files WHERE livemode; DELETE FROM events WHERE livemode;"
+            " DELETE FROM idempotency_keys WHERE livemode;"
             " DELETE FROM bank_accounts WHERE livemode; SET session_replication_role = origin"
         )
 
