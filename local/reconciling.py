@@ -38,11 +38,11 @@ def open_items(context: typer.Context, *, as_json: AsJson = False) -> None:
         if as_json:
             print(json.dumps(found))  # noqa: T201 - the answer
             return
-        overdue = _run("bank/settlements", {"overdue": True})["data"]
+        overdue = _run("bank/settlements", {"overdue": True})
         shown = [items_table(found["data"], found["total"])]
         if found["refused"]:
             shown.append(refused_table(found["refused"]))
-        if overdue:
+        if overdue["data"]:
             shown.append(settlements_table(overdue))
         print("\n\n".join(shown))  # noqa: T201 - same
 
@@ -75,7 +75,7 @@ def settlements(
 ) -> None:
     """Show what acquirers say that they pay."""
     with explained():
-        found = _run("bank/settlements", {"overdue": overdue})["data"]
+        found = _run("bank/settlements", {"overdue": overdue})
         print(json.dumps(found) if as_json else settlements_table(found))  # noqa: T201 - same
 
 
@@ -171,8 +171,7 @@ def items_table(found: list[dict[str, Any]], total: int) -> str:
         )
         for each in found
     ]
-    many = f"{total} open." if total == len(found) else f"The oldest {len(found)} of {total} open."
-    return f"{tables.lines(COLUMNS, rows)}\n{many}"
+    return f"{tables.lines(COLUMNS, rows)}\n{_how_many('oldest', len(found), total)}"
 
 
 def refused_table(found: list[dict[str, Any]]) -> str:
@@ -191,9 +190,9 @@ def refused_table(found: list[dict[str, Any]]) -> str:
     return f"Paid, then refused, and on no statement yet:\n{tables.lines(REFUSED, rows)}"
 
 
-def settlements_table(found: list[dict[str, Any]]) -> str:
-    """Return settlements of acquirers as lines of a table; one sentence when there is none."""
-    if not found:
+def settlements_table(found: dict[str, Any]) -> str:
+    """Return settlements of acquirers as a table, and how many there are; a sentence if none is."""
+    if not found["data"]:
         return "No acquirer says that it pays anything."
     rows = [
         (
@@ -206,9 +205,14 @@ def settlements_table(found: list[dict[str, Any]]) -> str:
             each["received_as"] or each["status"],
             str(each["overdue_days"] or "-"),
         )
-        for each in found
+        for each in found["data"]
     ]
-    return tables.lines(SETTLEMENTS, rows)
+    many = _how_many("first", len(rows), found["total"])
+    return f"{tables.lines(SETTLEMENTS, rows)}\n{many}"
+
+
+def _how_many(which: str, shown: int, total: int) -> str:
+    return f"{total} in all." if shown == total else f"The {which} {shown} of {total}."
 
 
 def rules_table(found: list[dict[str, Any]]) -> str:

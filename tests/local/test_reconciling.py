@@ -67,6 +67,7 @@ SETTLEMENT = {
     "received_as": None,
     "received_at": None,
 }
+SETTLEMENTS = {"object": "acquirer_settlement_list", "data": [SETTLEMENT], "total": 300}
 REFUSED = {
     "payout": "po_1",
     "livemode": True,
@@ -101,7 +102,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
         "bank/suspense": SUSPENSE,
         "bank/resolve": {"item": "sus_1", "resolved_as": "loss", "changed": True},
         "bank/report": REPORT,
-        "bank/settlements": {"object": "acquirer_settlement_list", "data": [SETTLEMENT]},
+        "bank/settlements": SETTLEMENTS,
         "bank/expect": {"settlement": "acs_1", "net": 9_820, "changed": True},
         "bank/rules": {"object": "matching_rule_list", "data": [RULE]},
         "bank/rule": {"rule": "mru_1", "applies": True},
@@ -125,7 +126,7 @@ def say(*arguments: str) -> str:
 
 
 def test_open_items_are_a_table(asked: list[tuple[str, dict[str, Any]]]) -> None:
-    header, row, many, nothing, title, columns, waits, _, late, missing = say().splitlines()
+    header, row, many, nothing, title, columns, waits, _, late, missing, rest = say().splitlines()
     assert header.split() == [
         *("item", "mode", "days", "booked", "amount", "reference", "description", "file")
     ]
@@ -133,7 +134,7 @@ def test_open_items_are_a_table(asked: list[tuple[str, dict[str, Any]]]) -> None
         *("sus_1", "test", "3.0", "2026-11-30", "-700", "USD", "R1", "UNKNOWN", "a.bai2,"),
         *("line", "2"),
     ]
-    assert (many, nothing) == ("1 open.", "")
+    assert (many, nothing, rest) == ("1 in all.", "", "The first 1 of 300.")
     assert title == "Paid, then refused, and on no statement yet:"
     assert columns.split() == ["payout", "mode", "days", "amount", "refused", "as", "file"]
     assert waits.split() == [
@@ -151,7 +152,7 @@ def test_open_items_are_a_table(asked: list[tuple[str, dict[str, Any]]]) -> None
 
 def test_settlements_and_rules_are_tables_or_json(asked: list[tuple[str, dict[str, Any]]]) -> None:
     assert "acs_1" in say("settlements", "--overdue")
-    assert json.loads(say("settlements", "--json")) == [SETTLEMENT]
+    assert json.loads(say("settlements", "--json")) == SETTLEMENTS
     assert say("rules").splitlines()[1].split() == [
         *("mru_1", "test", "stripe", "STRIPE", "3", "0", "grace", "no", "names")
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Literal, LiteralString
+from typing import Annotated, Any, Literal, LiteralString
 from uuid import UUID
 
 from pydantic import Field
@@ -63,10 +63,14 @@ class AcquirerSettlement(Object):
 
 
 class SettlementList(Object):
-    """Settlements of acquirers, the one that was expected first comes first."""
+    """Settlements of acquirers, the one that was expected first comes first.
+
+    There are ``total``, of which no more than 200 are shown.
+    """
 
     object: Literal["acquirer_settlement_list"] = "acquirer_settlement_list"
     data: list[AcquirerSettlement]
+    total: int
 
 
 class ExpectedSettlement(Input):
@@ -185,15 +189,13 @@ def expect(tx: Transaction, said: ExpectedSettlement) -> SettlementExpected:
 
 def find(tx: Transaction, query: SettlementQuery) -> SettlementList:
     """Return settlements by the day on which they were expected."""
-    shown = tx.rows(
-        _Shown,
-        _SHOWN,
-        livemode=query.livemode,
-        status="expected" if query.overdue else query.status,
-        overdue=query.overdue,
-        limit=MAX_SHOWN,
-    )
-    return SettlementList(data=[_seen(each) for each in shown])
+    of: dict[str, Any] = {
+        "livemode": query.livemode,
+        "status": "expected" if query.overdue else query.status,
+        "overdue": query.overdue,
+    }
+    shown = tx.rows(_Shown, _SHOWN, **of, limit=MAX_SHOWN)
+    return SettlementList(data=[_seen(each) for each in shown], total=tx.value(_HOW_MANY, **of))
 
 
 def longest_overdue_days(tx: Transaction) -> int:
@@ -275,17 +277,25 @@ _KNOWN = """
     WHERE livemode AND (connector, reference) = (%(connector)s, %(reference)s)
 """
 
-_SHOWN = """
-    SELECT id, livemode, connector, reference, currency, gross, refunds, returns, disputes, costs,
-           net, expected_on, status, received_as, received_at,
-           CASE status WHEN 'expected' THEN greatest(now()::date - expected_on, 0) ELSE 0 END
-               AS overdue_days
+_WHICH: LiteralString = """
     FROM acquirer_settlements
     WHERE (%(livemode)s::boolean IS NULL OR livemode = %(livemode)s)
       AND (%(status)s::text IS NULL OR status = %(status)s)
       AND (NOT %(overdue)s OR expected_on < now()::date)
-    ORDER BY expected_on, id LIMIT %(limit)s
 """
+
+_HOW_MANY: LiteralString = "SELECT count(*)" + _WHICH
+
+_SHOWN: LiteralString = (
+    """
+    SELECT id, livemode, connector, reference, currency, gross, refunds, returns, disputes, costs,
+           net, expected_on, status, received_as, received_at,
+           CASE status WHEN 'expected' THEN greatest(now()::date - expected_on, 0) ELSE 0 END
+               AS overdue_days
+    """
+    + _WHICH
+    + " ORDER BY expected_on, id LIMIT %(limit)s"
+)
 
 _LONGEST_OVERDUE = """
     SELECT greatest(now()::date - min(expected_on), 0)
