@@ -51,6 +51,12 @@ SETTLE_SECONDS = 120
 REQUEST_SECONDS = 120
 """The first burst starts a worker for each client."""
 
+ANCHOR = 8
+"""Requests of the anchor for each charge of a round: they take as long, and are as steady."""
+
+WARM = 2
+"""Rounds before those that count: the first charges start workers until the second time."""
+
 NET = 941
 CHARGE = {"amount": 1000, "currency": "USD", "payment_method": "tok_visa"}
 LIKE = "ivy-charges-get"
@@ -92,14 +98,15 @@ def measure(rounds: int, each: int) -> list[Figure]:
             facts = json.loads((home / "local.json").read_text())
             _deploy_nothing(facts)
             works = {
-                "nothing": partial(_load, home, facts, 4 * each, _nothing),
+                "nothing": partial(_load, home, facts, ANCHOR * each, _nothing),
                 "charge": partial(_load, home, facts, each, _charge),
             }
-            for work in works.values():
-                work()
+            for _ in range(WARM):
+                for work in works.values():
+                    work()
             done = interleave(rounds, works)
             memory = _memory(home)
-            _check(facts, (rounds + 1) * each)
+            _check(facts, (rounds + WARM) * each)
         finally:
             subprocess.run([ivy, "down"], env=environment, check=True, capture_output=True)
     anchor = rates(done, "nothing")

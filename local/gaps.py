@@ -89,7 +89,7 @@ class MetricsForwarder:
     def _lines(self) -> list[str]:
         """Return what groups hold since they were read, of those that have grown since.
 
-        There are a hundred of them, and to ask each costs as much as a charge.
+        There are a hundred of them, few say anything, and each question is a request.
         """
         until = int(time.time() * 1000)
         pages = self._logs.get_paginator("describe_log_groups").paginate(
