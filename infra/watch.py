@@ -33,6 +33,9 @@ WAITING_SECONDS = 60
 DEBT_DAYS = 30
 """A balance of live mode that is below zero for so long is not coming back by itself."""
 
+DEBIT_DAYS = 7
+"""A debit of a recovery that is under way for so long is stuck; banks take one day."""
+
 UNMATCHED_DAYS = 2
 """A line of a statement that nobody has accounted for by then."""
 
@@ -162,6 +165,10 @@ class WatchStack(Stack):
             METRICS_NAMESPACE, "NegativeBalanceDays", {"service": "recoveries"}, "Maximum"
         )
         self._alarm("negative-balance", debts, DEBT_DAYS, "recoveries", minutes=3)
+        collecting = _metric(
+            METRICS_NAMESPACE, "RecoveryDebitDays", {"service": "recoveries"}, "Maximum"
+        )
+        self._alarm("recovery-debit", collecting, DEBIT_DAYS, "recoveries", minutes=3)
         for noun in sorted({f.noun for f, route in declared(functions, Route) if route.idempotent}):
             failed = _metric(METRICS_NAMESPACE, "IdempotencyFrontFailed", {"service": noun})
             self._alarm(

@@ -33,6 +33,8 @@ def tried(debt: dict[str, Any]) -> str:
     said = []
     if debt["opened_at"]:
         said.append(f"opened {debt['opened_at'][:10]} at -{debt['opened_with']}")
+    if debt["debit"]:
+        said.append(f"debit of {debt['debit_amount']} {debt['debit_status']}")
     if debt["write_off_proposed"]:
         said.append(f"write-off of {debt['write_off_proposed']} proposed by {debt['proposed_by']}")
     return ", ".join(said) or "nothing yet"

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 merchant = typer.Typer(help="Set what operators decide about a merchant.", no_args_is_help=True)
 holidays = typer.Typer(help="Show or change when the banks of a currency are closed.")
-recoveries = typer.Typer(help="Show balances below zero by age; write one off, by two people.")
+recoveries = typer.Typer(
+    help="Show balances below zero by age; collect one by a bank debit, or write one off by two."
+)
 
 Reason = Annotated[str, typer.Option(help="Why; it is written down with your name.")]
 Currency = Annotated[str, typer.Argument(help="Such as USD.")]
@@ -40,6 +42,24 @@ def set_terms(
         answer = _run("merchants/configure", merchant=name, reason=reason, **_numbers(terms))
         kept = ("reserve_basis_points", "reserve_days", "recovery_days", "overdraft", "version")
         print(json.dumps({each: answer[each] for each in ("id", *kept)}))  # noqa: T201 - the answer
+
+
+@merchant.command()
+def mandate(
+    name: Annotated[str, typer.Argument(metavar="MERCHANT", help="mer_…")],
+    reference: Annotated[
+        str, typer.Argument(help="Of what the merchant has signed; none takes it away.")
+    ] = "",
+    *,
+    signed_on: Annotated[str, typer.Option(help="Such as 2026-11-02.")] = "",
+    reason: Reason,
+) -> None:
+    """Record that what a merchant owes may be taken from its bank account, or that no more."""
+    signed = {"reference": reference, "signed_on": signed_on} if reference else None
+    with explained():
+        answer = _run("merchants/configure", merchant=name, reason=reason, debit_mandate=signed)
+        kept = ("id", "debit_mandate", "version")
+        print(json.dumps({each: answer[each] for each in kept}))  # noqa: T201 - the answer
 
 
 @holidays.command("list")
@@ -82,6 +102,39 @@ def show_debts(
         with explained():
             found = operators.run(_home(), "recoveries/report", {})["data"]
             print(json.dumps(found) if as_json else debts.table(found))  # noqa: T201 - the answer
+
+
+@recoveries.command()
+def debit(
+    recovery: Recovery,
+    *,
+    amount: Annotated[
+        int | None, typer.Option(help="Minor units; all that is below zero if left out.")
+    ] = None,
+    bank_account: Annotated[
+        str | None, typer.Option(help="ba_…; the newest payable one if left out.")
+    ] = None,
+    reason: Reason,
+) -> None:
+    """Collect what a balance lacks from the merchant's bank account, by its mandate."""
+    with explained():
+        said = _run(
+            "recoveries/debit",
+            account=_account_of(recovery),
+            recovery=recovery,
+            amount=amount,
+            bank_account=bank_account,
+            reason=reason,
+        )
+        print(f"{said['id']}: {said['amount']} {said['currency']} {said['status']}.")  # noqa: T201 - same
+
+
+@recoveries.command()
+def cancel(recovery: Recovery) -> None:
+    """Take a debit back that no bank has been told of."""
+    with explained():
+        said = _run("recoveries/cancel", account=_account_of(recovery), recovery=recovery)
+        print(f"{said['id']}: {said['status']}.")  # noqa: T201 - same
 
 
 @recoveries.command("write-off")

@@ -24,7 +24,7 @@ SETTLEMENTS = (
     *("settlement", "mode", "acquirer", "reference", "expected", "net", "status", "days late"),
 )
 RULES = ("rule", "mode", "acquirer", "contains", "days", "tolerance", "by", "reason")
-REFUSED = ("payout", "mode", "days", "amount", "refused as", "file")
+REFUSED = ("order", "mode", "days", "amount", "refused as", "file")
 COLUMNS = ("item", "mode", "days", "booked", "amount", "reference", "description", "file")
 
 
@@ -51,8 +51,11 @@ def open_items(context: typer.Context, *, as_json: AsJson = False) -> None:
 def resolve(
     item: Annotated[str, typer.Argument(help="sus_…")],
     *,
-    resolved_as: Annotated[str, typer.Option("--as", help="payout, acquirer, rounding or loss.")],
+    resolved_as: Annotated[
+        str, typer.Option("--as", help="payout, debit, acquirer, rounding or loss.")
+    ],
     payout: Annotated[str, typer.Option(help="The po_ id of the payout that it is.")] = "",
+    debit: Annotated[str, typer.Option(help="The rd_ id of the recovery debit that it is.")] = "",
     connector: Annotated[str, typer.Option(help="The acquirer whose payment it is.")] = "",
     settlement: Annotated[str, typer.Option(help="The acs_ id of what it said it pays.")] = "",
     reason: Annotated[str, typer.Option(help="How you know; it is kept with your name.")],
@@ -61,7 +64,8 @@ def resolve(
     """Say what an item is. It is posted once; the same again changes nothing."""
     said = {"item": item, "resolved_as": resolved_as, "reason": reason, "by": getpass.getuser()}
     with explained():
-        named = {"payout": payout, "connector": connector, "settlement": settlement}
+        named = {"payout": payout, "debit": debit, "connector": connector}
+        named |= {"settlement": settlement}
         answer = _run("bank/resolve", said | {name: each for name, each in named.items() if each})
         became = "resolved" if answer["changed"] else "was resolved already"
         print(json.dumps(answer) if as_json else f"{item}: {became} as {resolved_as}")  # noqa: T201 - same
@@ -175,10 +179,10 @@ def items_table(found: list[dict[str, Any]], total: int) -> str:
 
 
 def refused_table(found: list[dict[str, Any]]) -> str:
-    """Return payouts that wait for their money as lines of a table."""
+    """Return payouts and debits that wait for their lines, as lines of a table."""
     rows = [
         (
-            each["payout"],
+            each["payout"] or each["debit"],
             "live" if each["livemode"] else "test",
             f"{each['age_days']:.1f}",
             f"{each['amount']} {each['currency']}",

@@ -32,11 +32,20 @@ from functions.payouts import cancel as cancel_payout
 from functions.payouts import create as create_payout
 from functions.payouts import reject
 from functions.recoveries import approve as approve_write_off
-from functions.recoveries import propose, report, watch
+from functions.recoveries import cancel as cancel_debit
+from functions.recoveries import debit, propose, report, watch
 from functions.refunds import create as create_refund
 from functions.refunds import process as process_refund
 from functions.settlements import itemise, run, settle
-from ivy import acquirer_settlements, bank_lines, bank_receipts, ids, payout_outcomes, suspense
+from ivy import (
+    acquirer_settlements,
+    bank_lines,
+    bank_receipts,
+    ids,
+    payout_outcomes,
+    recovery_debit_outcomes,
+    suspense,
+)
 from ivy.bank_files import bai2
 from ivy.bank_files.statements import Statement, StatementLine
 from ivy.connectors import SettlementReport
@@ -220,7 +229,9 @@ def played(platform: Platform) -> Books:
         _payouts(bob)
         _statement(platform, ada.account.merchant_id)
         ada.post(create_account.handler, BY_IBAN)
-        _write_off(platform, cyd)
+        named = _owed(platform, cyd)
+        _debits(platform, cyd, named)
+        _write_off(platform, cyd, named)
         _verify(ada, "EUR")
         ada.post(create_payout.handler, {"amount": 1, "currency": "EUR"})
         platform.run(roll_up.handler)
@@ -295,24 +306,77 @@ def _bank_accounts(ada: Business) -> None:
             assert gone.status == delete_account.handler.status
 
 
-def _write_off(platform: Platform, cyd: Business) -> None:
-    """What one lacks after a dispute is given up by two operators."""
+def _owed(platform: Platform, cyd: Business) -> dict[str, str]:
+    """Lack something after a dispute, and return the recovery."""
     disputed = cyd.charge(1_000, "tok_dispute")
     hear(platform)
     cyd.concede(disputed)
     platform.run(roll_up.handler)
     platform.run(watch.handler)
-
-    def commanded(command: Command, **said: str) -> Any:
-        platform.enter(command.needs)
-        return command(said, LambdaContext())
-
-    (debt,) = commanded(report.handler)["data"]
+    (debt,) = _commanded(platform, report.handler)["data"]
     assert debt["account"] == f"{cyd.account.merchant_id}-test"
-    named = {name: debt[name] for name in ("account", "recovery")}
-    commanded(propose.handler, **named, by="grace", reason="insolvent")
-    assert commanded(approve_write_off.handler, **named, by="mary")["status"] == "written_off"
+    return {name: debt[name] for name in ("account", "recovery")}
+
+
+def _commanded(platform: Platform, command: Command, **said: Any) -> Any:
+    platform.enter(command.needs)
+    return command(said, LambdaContext())
+
+
+def _debits(platform: Platform, cyd: Business, named: dict[str, str]) -> None:
+    """Debit what one lacks: each that begins ends in another way."""
+    bank = {"country": "US", "currency": "USD", "routing_number": "110000000"}
+    body = bank | {"account_holder_name": "Cyd", "account_number": "000123456789"}
+    cyd.post(create_account.handler, body)
+    _verify(cyd, "USD")
+    with platform.store.superuser() as root:
+        root.execute(
+            "UPDATE merchants SET debit_mandate = 'IVY-1', debit_mandate_signed_on = '2026-11-02'"
+            " WHERE id = %s",
+            (cyd.account.merchant_id,),
+        )
+    said = named | {"by": "grace", "reason": "agreed"}
+    assert _commanded(platform, debit.handler, **said, amount=10)["status"] == "pending"
+    assert _commanded(platform, cancel_debit.handler, **named, by="mary")["status"] == "canceled"
+    for amount, became in ((20, "failed"), (30, "returned"), (40, "collected")):
+        _debited(platform, cyd, said | {"amount": amount}, became)
+
+
+def _debited(platform: Platform, cyd: Business, said: dict[str, Any], became: str) -> None:
+    """Open a debit, and let it become what it does at the bank."""
+    made = _commanded(platform, debit.handler, **said)
+    debit_id = ids.Prefix("rd").read(made["id"])
+    with platform.store.superuser() as root:
+        root.execute("SET session_replication_role = replica")
+        root.execute(
+            "WITH file AS (INSERT INTO bank_files (id, kind, merchant_id, livemode, total,"
+            " created_at, execute_on, transfer_count, rail, currency, key, sha256) VALUES"
+            " (uuidv7(), 'recovery_debit', %s, false, 1, now(), now(), 1, 'ach', 'USD',"
+            " 'bank/out/test/' || %s, repeat('0', 64)) RETURNING id)"
+            " UPDATE recovery_debits SET bank_file = file.id FROM file"
+            " WHERE recovery_debits.id = %s",
+            (cyd.account.merchant_id, made["id"], debit_id),
+        )
+    database = Database(platform.store.url("ivy_app"))
+    tenant = Tenant(cyd.account.merchant_id, livemode=False)
+    with database.transaction(tenant) as tx:
+        recovery_debit_outcomes.sent(tx, tenant, debit_id, ids.now().date())
+        if became in {"collected", "returned"}:
+            recovery_debit_outcomes.collected(tx, tenant, debit_id)
+        if became in {"failed", "returned"}:
+            recovery_debit_outcomes.came_back(tx, tenant, debit_id, "account_closed")
+    database.close()
+
+
+def _write_off(platform: Platform, cyd: Business, named: dict[str, str]) -> None:
+    """What one lacks is given up by two operators."""
+    _commanded(platform, propose.handler, **named, by="grace", reason="insolvent")
+    approved = _commanded(platform, approve_write_off.handler, **named, by="mary")
+    assert approved["status"] == "written_off"
     platform.run(roll_up.handler)
+    platform.run(watch.handler)
+    said = _owed(platform, cyd) | {"by": "grace", "reason": "agreed"}
+    _debited(platform, cyd, said, "in_transit")
     platform.run(watch.handler)
 
 

@@ -203,10 +203,28 @@ CORRUPTIONS = (
         "a debit in transit that nobody has sent",
         "USD, debit_in_transit: entries sum to ",
         "UPDATE journal SET a1 = 8400170 WHERE a1 = 8400520;"
-        " UPDATE accounts SET balance = balance - (SELECT sum(v1) FROM journal"
-        " WHERE a1 = 8400170) WHERE number = 8400520;"
-        " INSERT INTO accounts (number, balance) SELECT 8400170, sum(v1) FROM journal"
-        " WHERE a1 = 8400170",
+        " UPDATE accounts SET balance = balance + CASE number WHEN 8400170 THEN gone ELSE -gone END"
+        " FROM (SELECT sum(v1) AS gone FROM journal WHERE a1 = 8400170 AND kind = 50) AS moved"
+        " WHERE number IN (8400170, 8400520)",
+    ),
+    Corruption(
+        "L5",
+        "a debit in transit of another amount than was posted",
+        "USD, debit_in_transit: entries sum to ",
+        "UPDATE recovery_debits SET amount = amount + 1 WHERE status = 'in_transit'",
+    ),
+    Corruption(
+        "L5",
+        "a debit of another amount than was collected",
+        " are posted and on no statement yet",
+        "UPDATE recovery_debits SET amount = amount + 1 WHERE status = 'collected'",
+    ),
+    Corruption(
+        "L14",
+        "a debit that came back and says that it did not",
+        "is the last to speak of what is ",
+        "UPDATE recovery_debits SET status = 'canceled', bank_file = NULL, failure_code = NULL,"
+        " canceled_by = 'me' WHERE status = 'failed'",
     ),
     Corruption(
         "L5",

@@ -1,6 +1,6 @@
 """Queue ``payouts``: note that the bank was told of an order, or what it has said of one."""
 
-from ivy import bank_account_deposits, faults, payout_answers
+from ivy import bank_account_deposits, faults, order_answers
 from ivy.database import Database
 from ivy.needs import Need
 from ivy.outbox import Task
@@ -12,5 +12,5 @@ def handler(task: Task, database: Database) -> None:
     """Keep a promise in one transaction. Nobody is asked: everything is written down already."""
     with database.transaction(task.tenant) as tx:
         if not bank_account_deposits.keep(tx, task):
-            payout_answers.keep(tx, task)
+            order_answers.keep(tx, task)
     faults.point("payout.process.after_commit")

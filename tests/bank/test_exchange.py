@@ -15,7 +15,7 @@ from functions.payouts import cancel, submit
 from functions.payouts import create as create_payout
 from ivy import order_files, payouts
 from ivy import simulated_bank_accounts as numbers
-from ivy.bank_files import CreditTransfer, Originator, PaymentFile, UsAccount, nacha, reasons
+from ivy.bank_files import Originator, Payment, PaymentFile, UsAccount, nacha, reasons
 from tests.bank.exchange import EARNED, EXECUTED, RETURNED, Exchange
 from tests.bank_accounts import BY_ROUTING
 from tests.unit.bank_files.ach_checker import complaints
@@ -196,13 +196,13 @@ def test_a_sum_that_one_file_cannot_state_goes_in_two(
 def test_a_file_of_the_largest_payouts_can_be_written() -> None:
     count = order_files.MAX_TOTAL_MINOR // payouts.MAX_AMOUNT_MINOR
     transfers = tuple(
-        CreditTransfer(
+        Payment(
             end_to_end_id=f"po_{trace:032x}",
             trace=trace,
             amount_minor=payouts.MAX_AMOUNT_MINOR,
             currency="USD",
-            creditor_name="ANALYTICAL ENGINES",
-            creditor=UsAccount("110000000", "000123456789"),
+            party_name="ANALYTICAL ENGINES",
+            party=UsAccount("110000000", "000123456789"),
         )
         for trace in range(1, count + 1)
     )

@@ -6,8 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from functions.ledger import roll_up
+from functions.recoveries import debit, watch
 from ivy import proof
 from tests.clock.era import BANKING, Era
+from tests.driving import LambdaContext
 from tests.invariants.promises import i14_the_undecided_is_promised, i15_streams_have_no_gap
 
 BEGIN = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -199,6 +202,64 @@ def test_an_account_hears_of_its_deposits_by_its_merchants_clock(ada: Era, bob: 
     bob.go(days=6)
     assert bob.bank_account(theirs)["failure_code"] == "no_account"
     prove(bob)
+
+
+def debited(era: Era, number: str) -> None:
+    """Let a merchant owe, and ask for a debit of an account of its."""
+    execute = era.here.connection.execute
+    execute("UPDATE merchants SET debit_mandate = 'IVY-1', debit_mandate_signed_on = '2026-11-02'")
+    era.set(recovery_days=0)
+    era.linked(number)
+    era.accept(era.disputed())
+    era.work()
+    for job in (roll_up.handler, watch.handler):
+        era.here.run(job)
+    ((recovery,),) = execute(
+        "SELECT 'rcv_' || replace(id::text, '-', '') FROM recoveries WHERE merchant_id = %s",
+        (era.account.merchant_id,),
+    ).fetchall()
+    era.here.platform.enter(debit.handler.needs)
+    named = {"account": f"{era.account.merchant_id}-test", "recovery": recovery}
+    made = debit.handler(named | {"by": "grace", "reason": "agreed"}, LambdaContext())
+    assert made["status"] == "pending", made
+
+
+def test_a_debit_goes_and_comes_back_by_its_merchants_clock(ada: Era, bob: Era) -> None:
+    ada.here.reset(BEGIN)
+    debited(ada, "000123000002")
+    debited(bob, "000123456789")
+    ada.go(days=1)
+    told = [type_ for type_, _ in ada.events() if type_.startswith("recovery_debit.")]
+    assert told == [f"recovery_debit.{each}" for each in ("created", "in_transit", "collected")]
+    assert [t for t, _ in bob.events() if t.startswith("recovery_debit.")] == told[:1]
+    ada.go(days=4)
+    assert ("recovery_debit.returned", "2026-11-27") in [
+        (type_, f"{at:%Y-%m-%d}") for type_, at in ada.events()
+    ]
+    prove(ada)
+    bob.go(days=7)
+    assert [t for t, _ in bob.events() if t.startswith("recovery_debit.")] == told
+    prove(bob)
+    for job in BANKING:
+        ada.here.run(job)
+        ada.arrive()
+    assert ada.here.connection.execute(
+        "SELECT count(*) FROM suspense_items WHERE resolved_at IS NULL"
+    ).fetchone() == (0,)
+
+
+@pytest.mark.parametrize("point", ["clock.bank.after_submit", "bank.receive.after_move"])
+def test_whoever_dies_over_a_debit_holds_up_nothing(ada: Era, point: str) -> None:
+    ada.here.reset(BEGIN)
+    debited(ada, "000123000002")
+    with ada.here.dying_at(point) as died:
+        ada.advance(days=7)
+        ada.arrive(forgiving=True)
+    assert died == [point]
+    assert ada.here.connection.execute("SELECT status FROM recovery_debits").fetchall() == [
+        ("returned",)
+    ]
+    prove(ada)
 
 
 @pytest.mark.parametrize("days", [1, 7])

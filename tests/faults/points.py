@@ -14,8 +14,11 @@ ROOT = Path(__file__).parents[2]
 AT_THE_BANK = ("bank.", "clock.bank.", "payouts.submit.", "payout.process.", "suspense.")
 """With files of a bank in hand: ``tests/bank`` and, by a clock, ``tests/clock`` die there."""
 
-OF_DEBTS = ("balances.", "recovery.")
+OF_DEBTS = ("balances.watch.before_crossing", "balances.watch.before_opening", "recovery.")
 """Passed when a balance is below zero: ``tests/recoveries/test_deaths.py`` dies there."""
+
+OF_DEBITS = ("recovery_debit.", "balances.watch.before_recovery")
+"""Passed when it is debited: ``tests/recoveries/test_debits.py`` dies there."""
 
 MONTHS_LATER = ("settlements", "queues", "payout")
 """Months go by: the database's own clock stays behind, and with it retries of webhooks, which no
@@ -49,7 +52,7 @@ def of(*prefixes: str) -> list[str]:
 
 def anywhere_else() -> list[str]:
     """Return the points of the world of every day."""
-    special = (*AT_THE_BANK, *OF_DEBTS, *MONTHS_LATER, *AHEAD)
+    special = (*AT_THE_BANK, *OF_DEBTS, *OF_DEBITS, *MONTHS_LATER, *AHEAD)
     return sorted(name for name in set(every()) if not name.startswith(special))
 
 

@@ -77,6 +77,6 @@ def test_own_metrics_are_ones_that_the_code_reports(aws: Assembly) -> None:
     assert alarmed == {
         *("OutboxOverdue", "IdempotencyFrontFailed", "EventsWaiting", "PayoutUnwritable"),
         *("BankFileRejected", "BankFileFailed", "BankAnswerUnmatched", "BankLineUnmatchedDays"),
-        *("AcquirerSettlementOverdueDays", "NegativeBalanceDays"),
+        *("AcquirerSettlementOverdueDays", "NegativeBalanceDays", "RecoveryDebitDays"),
     }
     assert alarmed <= reported

@@ -73,6 +73,10 @@ ROWS = {
     "owed": UUID("019ac2c4d5e67f8091a2b3c4d5e6f70b"),
     "proposed": UUID("019ac2c4d5e67f8091a2b3c4d5e6f70c"),
     "suspended": UUID("019ac2c9b1c27d3e8f4a5b6c7d8e9f05"),
+    "collecting": UUID("019ac2c4d5e67f8091a2b3c4d5e6f70f"),
+    "collected": UUID("019ac2c4d5e67f8091a2b3c4d5e6f710"),
+    "debit": UUID("019ac2c4d5e67f8091a2b3c4d5e6f711"),
+    "debtor": made("f770"), "in_dollars": made("f771"), "in_euros": made("f772"),
 }  # fmt: skip
 
 PLANTED = """
@@ -80,7 +84,7 @@ PLANTED = """
                            created_at)
     VALUES (%(m)s, %(merchant)s, 'Analytical Engines', 'US', 'USD', 'daily', %(at)s);
 
-    SELECT setval('merchants_id_seq', %(m)s);
+    SELECT setval('merchants_id_seq', %(m)s + 1);
 
     INSERT INTO journal (id, source, owner, livemode, kind, value_on, recorded_at,
                          a1, v1, a2, v2, a3, v3, a4, v4)
@@ -218,6 +222,38 @@ PLANTED = """
     VALUES (%(m)s, false, %(owed)s, 'GBP', 500, %(at)s, %(at)s, NULL, NULL, NULL, NULL),
            (%(m)s, false, %(proposed)s, 'EUR', 500, %(at)s, %(at)s, 400, 'somebody', %(at)s,
             'gone');
+
+    INSERT INTO merchants (id, public_id, name, country, default_currency, created_at,
+                           debit_mandate, debit_mandate_signed_on)
+    VALUES (%(m)s + 1, %(debtor)s, 'Difference Engines', 'US', 'USD',
+            %(at)s::timestamptz, 'IVY-1', %(at)s::date);
+
+    INSERT INTO bank_accounts (merchant_id, livemode, id, created_at, country, currency,
+                               account_holder_name, account_type, routing_number, account_number,
+                               iban, last4, fingerprint, micro_deposits, status, version,
+                               verified_at, payable_from)
+    VALUES (%(m)s + 1, false, %(in_dollars)s, %(at)s, 'US', 'USD', 'Difference Engines', 'checking',
+            '110000000', '000123456789', null, '6789', repeat('b', 64), '{32,45}', 'verified', 2,
+            %(at)s, %(at)s),
+           (%(m)s + 1, false, %(in_euros)s, %(at)s, 'DE', 'EUR', 'Difference Engines', null, null,
+            null, 'DE89370400440532013000', '3000', repeat('c', 64), '{32,45}', 'verified', 2,
+            %(at)s, %(at)s);
+
+    INSERT INTO journal (id, source, owner, livemode, kind, value_on, recorded_at, a1, v1, a2, v2)
+    VALUES (gen_random_uuid(), gen_random_uuid(), %(m)s + 1, false, 30, %(at)s::date,
+            %(at)s::timestamptz, 10028400220, 500, 8400110, -500);
+
+    INSERT INTO recoveries (merchant_id, livemode, id, currency, amount, created_at, negative_since)
+    VALUES (%(m)s + 1, false, %(collecting)s, 'USD', 500, %(at)s, %(at)s),
+           (%(m)s + 1, false, %(collected)s, 'EUR', 500, %(at)s, %(at)s);
+
+    INSERT INTO recovery_debits (merchant_id, livemode, id, recovery_id, bank_account_id, amount,
+                                 created_at, currency, mandate, mandate_signed_on, opened_by,
+                                 reason)
+    VALUES (%(m)s + 1, false, %(debit)s, %(collected)s, %(in_euros)s, 500,
+            %(at)s::timestamptz, 'EUR', 'IVY-1', %(at)s::date, 'somebody', 'agreed');
+
+    UPDATE merchants SET debit_mandate = 'IVY-2' WHERE id = %(m)s + 1;
 
     INSERT INTO bank_receipts (id, livemode, size, received_at, sha256, name, kind, status)
     VALUES (%(suspended)s, false, 1, %(at)s, repeat('a', 64), 'a.bai2', 'bai2', 'accepted');
@@ -377,7 +413,7 @@ SAID = {
 
 COMMANDED = {
     "stuck", "resolution", "merchant", "holiday", "debt", "write", "suspense", "reconciliation",
-    "acquirer", "matching",
+    "acquirer", "matching", "recovery",
 }  # fmt: skip
 """What a command answers with; a refusal has no object."""
 

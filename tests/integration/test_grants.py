@@ -68,6 +68,13 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *("recorded_at", "value_on", "kind", "part", "livemode", "reverses", "reason"),
         ),
         "members": {"INSERT"},
+        "recovery_debits": {
+            *inserting("merchant_id", "livemode", "id", "recovery_id", "bank_account_id"),
+            *inserting("amount", "created_at", "currency", "mandate", "mandate_signed_on"),
+            *inserting("opened_by", "reason"),
+            *updating("status", "version", "arrives_on", "returned_at", "failure_code"),
+            *updating("canceled_by"),
+        },
         "recoveries": updating(
             *("version", "status", "written_off", "proposed", "proposed_by", "proposed_at"),
             *("reason", "approved_by", "ledger_transaction"),
@@ -146,7 +153,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "bank_answers": {"INSERT", *updating("unstated")},
         "bank_holidays": {"INSERT", "DELETE"},
         "bank_files": {"INSERT", *updating("status", "sent_at")},
-        "bank_lines": {"INSERT", *updating("outcome", "payout_id", "merchant_id")},
+        "bank_lines": {"INSERT", *updating("outcome", "payout_id", "debit_id", "merchant_id")},
         "bank_receipts": {
             "INSERT",
             *updating("status", "name", "kind", "line", "reason", "unmatched", "answers"),
@@ -174,7 +181,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "merchant_changes": {"INSERT"},
         "merchants": updating(
             *("reserve_basis_points", "reserve_days", "overdraft_cents", "settings_version"),
-            "recovery_days",
+            *("recovery_days", "debit_mandate", "debit_mandate_signed_on"),
         ),
         "micro_deposits": updating(
             *("bank_file", "arrives_on", "ledger_transaction", "returned_as", "failure_code"),
@@ -187,6 +194,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
             *inserting("currency"),
             *updating("version", "status"),
         },
+        "recovery_debits": updating("bank_file", "status", "version", "canceled_by"),
         "rollup": updating("watermark"),
         "suspense_items": {
             "INSERT",

@@ -160,7 +160,24 @@ def fill(root: psycopg.Connection[Any], tenant: Tenant) -> None:
     )
     root.execute(
         "INSERT INTO recoveries (merchant_id, livemode, id, currency, amount, created_at,"
-        " negative_since) VALUES (%(m)s, %(live)s, %(c)s, 'USD', 1, now(), now())",
+        " negative_since) VALUES (%(m)s, %(live)s, %(c)s, 'EUR', 1, now(), now())",
+        row,
+    )
+    root.execute(
+        "UPDATE bank_accounts SET status = 'verified', version = 2, verified_at = now(),"
+        " payable_from = now() WHERE id = %(c)s",
+        row,
+    )
+    root.execute(
+        "UPDATE merchants SET debit_mandate = 'M1', debit_mandate_signed_on = '2026-11-01'"
+        " WHERE id = %(m)s",
+        row,
+    )
+    root.execute(
+        "INSERT INTO recovery_debits (merchant_id, livemode, id, recovery_id, bank_account_id,"
+        " amount, created_at, currency, mandate, mandate_signed_on, opened_by, reason, status,"
+        " canceled_by) VALUES (%(m)s, %(live)s, %(c)s, %(c)s, %(c)s, 1, now(), 'EUR', 'M1',"
+        " '2026-11-01', 'somebody', 'so', 'canceled', 'somebody')",
         row,
     )
     root.execute(
@@ -345,6 +362,10 @@ INSERTS = {
     "micro_deposits": "INSERT INTO micro_deposits (merchant_id, livemode, id, bank_account_id,"
     " amount, created_at, ordinal, currency) VALUES (%(m)s, %(live)s, gen_random_uuid(), %(c)s,"
     " 45, now(), 2, 'EUR')",
+    "recovery_debits": "INSERT INTO recovery_debits (merchant_id, livemode, id, recovery_id,"
+    " bank_account_id, amount, created_at, currency, mandate, mandate_signed_on, opened_by, reason)"
+    " VALUES (%(m)s, %(live)s, gen_random_uuid(), %(c)s, %(c)s, 1, now(), 'EUR', 'M1',"
+    " '2026-11-01', 'somebody', 'so')",
     "test_clocks": "INSERT INTO test_clocks (merchant_id, livemode, id, created_at, target)"
     " VALUES (%(m)s, %(live)s, gen_random_uuid(), now(), now())"
     " ON CONFLICT DO NOTHING",

@@ -152,7 +152,7 @@ _SAID_BY_LINES: LiteralString = """
         (180, came - gone),
         (whereto, gone)
     ) AS part (code, amount)
-    WHERE outcome = 'suspense' AND resolved_as IS DISTINCT FROM 'payout'
+    WHERE outcome = 'suspense' AND coalesce(resolved_as NOT IN ('payout', 'debit'), true)
        OR outcome = 'acquirer'
     UNION ALL
     SELECT 0, said.livemode, said.currency, part.*
@@ -181,6 +181,17 @@ _SAID_BY_RECOVERIES: LiteralString = """
     FROM recoveries,
     LATERAL (VALUES (220, written_off), (520, -written_off)) AS part (code, amount)
     WHERE status = 'written_off'
+    UNION ALL
+    SELECT merchant_id, livemode, currency, part.*
+    FROM recovery_debits,
+    LATERAL (SELECT
+        CASE WHEN status = 'in_transit' THEN amount ELSE 0 END AS under_way,
+        CASE WHEN status = 'collected' THEN amount ELSE 0 END AS came) AS fact,
+    LATERAL (VALUES
+        (220, under_way + came),
+        (170, -under_way),
+        (150, -came)
+    ) AS part (code, amount)
 """
 
 

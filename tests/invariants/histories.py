@@ -65,6 +65,10 @@ _MACHINES: dict[str, LiteralString] = {
         - negative negative | negative available available | available negative negative
     """,
     "recovery": "- open opened | open recovered recovered | open written_off written_off",
+    "recovery_debit": """
+        - pending created | pending canceled canceled | pending in_transit in_transit
+        in_transit collected collected | in_transit failed failed | collected returned returned
+    """,
     "test_clock": "- advancing advancing | ready advancing advancing | advancing ready ready",
 }
 
@@ -166,6 +170,13 @@ def i7_each_change_has_one_event(connection: Connection) -> list[str]:
                        'ledger_transaction', 'ltx_' || replace(ledger_transaction::text, '-', '')
                    ) FROM recoveries
             UNION ALL
+            SELECT merchant_id, livemode, id, version, status, jsonb_build_object(
+                       'status', status, 'amount', amount, 'mandate', mandate,
+                       'failure_code', failure_code, 'arrives_on', arrives_on,
+                       'recovery', 'rcv_' || replace(recovery_id::text, '-', ''),
+                       'bank_account', 'ba_' || replace(bank_account_id::text, '-', '')
+                   ) FROM recovery_debits
+            UNION ALL
             SELECT merchant_id, livemode, id, version, status, jsonb_build_object('status', status)
             FROM test_clocks)
         SELECT 'object', objects.id, status, objects.version, count(events.id), max(events.version)
@@ -184,7 +195,8 @@ def i7_each_change_has_one_event(connection: Connection) -> list[str]:
         UNION ALL
         SELECT 'posting and event', coalesce(journal.id, ledger_transaction), type, kind, null, null
         FROM (SELECT * FROM journal
-              WHERE part = 0 AND kind IN (SELECT code FROM posting_kinds)) AS journal
+              WHERE part = 0 AND owner > 0 -- what is ours alone is told to nobody
+                AND kind IN (SELECT code FROM posting_kinds)) AS journal
         FULL JOIN (SELECT * FROM events WHERE ledger_transaction IS NOT NULL) AS announced
             ON ledger_transaction = journal.id AND object_id = source
         WHERE journal.id IS NULL OR ledger_transaction IS NULL

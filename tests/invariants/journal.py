@@ -156,7 +156,8 @@ _DUE_OF_LINES: LiteralString = """
         (60, 150, amount, settlement_id IS NULL),
         (60, 180, -amount, settlement_id IS NULL),
         (61, 180, moved, explained),
-        (61, CASE resolved_as WHEN 'payout' THEN 150 WHEN 'acquirer' THEN receivable
+        (61, CASE resolved_as WHEN 'payout' THEN 150 WHEN 'debit' THEN 150
+                              WHEN 'acquirer' THEN receivable
                               WHEN 'rounding' THEN 530 ELSE 520 END, -moved, explained)
     ) AS leg (kind, code, amount, happened)
     UNION ALL
@@ -189,6 +190,22 @@ _DUE_OF_RECOVERIES: LiteralString = """
     LATERAL (VALUES
         (50, 520, written_off, status = 'written_off'),
         (50, 220, -written_off, status = 'written_off')
+    ) AS leg (kind, code, amount, happened)
+    UNION ALL
+    SELECT id, merchant_id, livemode, number, leg.*
+    FROM recovery_debits JOIN money USING (currency),
+    LATERAL (SELECT
+        status NOT IN ('pending', 'canceled') AS sent,
+        status IN ('collected', 'returned') AS collected) AS fact,
+    LATERAL (VALUES
+        (51, 170, amount, sent),
+        (51, 220, -amount, sent),
+        (52, 150, amount, collected),
+        (52, 170, -amount, collected),
+        (53, 220, amount, status = 'failed'),
+        (53, 170, -amount, status = 'failed'),
+        (54, 220, amount, status = 'returned'),
+        (54, 150, -amount, status = 'returned')
     ) AS leg (kind, code, amount, happened)
 """
 

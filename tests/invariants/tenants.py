@@ -21,7 +21,7 @@ _TENANT_OF: dict[str, LiteralString] = {
     "bank_accounts": _OF_ANOTHER,
     "bank_answers": _OF_ANOTHER,
     "bank_files": (
-        "NOT EXISTS (SELECT FROM payouts WHERE bank_file = bank_files.id"
+        "NOT EXISTS (SELECT FROM bank_orders WHERE bank_file = bank_files.id"
         " AND (merchant_id, livemode) = (current_merchant(), current_livemode()))"
     ),
     "charges": _OF_ANOTHER,
@@ -40,6 +40,7 @@ _TENANT_OF: dict[str, LiteralString] = {
     "payout_items": _OF_ANOTHER,
     "payouts": _OF_ANOTHER,
     "recoveries": _OF_ANOTHER,
+    "recovery_debits": _OF_ANOTHER,
     "refunds": _OF_ANOTHER,
     "reports": _OF_ANOTHER,
     "reserves": _OF_ANOTHER,

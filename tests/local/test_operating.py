@@ -92,7 +92,7 @@ def test_a_refusal_is_told(answering: Callable[..., Functions]) -> None:
         ]),
         (SuspenseResolution, {"item": "x"}, ["item must look like sus_…."]),
         (SuspenseResolution, {"resolved_as": "gift"}, [
-            "--as must be 'payout', 'acquirer', 'rounding' or 'loss'.",
+            "--as must be 'payout', 'debit', 'acquirer', 'rounding' or 'loss'.",
         ]),
         (RuleChange, {"days": 99}, ["days must be less than or equal to 31."]),
         (ReportQuery, {"month": "May", "year": 1}, [
@@ -149,7 +149,8 @@ DEBT = {
     "account": "1001-live", "currency": "USD", "available": -1820, "days": 31, "bucket": "31-90",
     "negative_since": "2026-11-24T09:00:00.000Z", "recovery": "rcv_1", "status": "open",
     "opened_at": "2026-11-30T00:05:00.000Z", "opened_with": 2000, "write_off_proposed": 1820,
-    "proposed_by": "mary", "reason": "insolvent",
+    "proposed_by": "mary", "reason": "insolvent", "debit": None, "debit_amount": None,
+    "debit_status": None,
 }  # fmt: skip
 
 
@@ -165,6 +166,41 @@ def test_debts_are_a_table(answering: Callable[..., Functions]) -> None:
     assert functions.asked == [("recoveries/report", {})]
     answering({"data": []})
     assert CliRunner().invoke(app, ["recoveries"]).output == "No balance is below zero.\n"
+
+
+def test_a_mandate_is_recorded_and_taken_away(answering: Callable[..., Functions]) -> None:
+    mandate = {"reference": "IVY-1", "signed_on": "2026-11-02"}
+    functions = answering({"id": "mer_1", "debit_mandate": mandate, "version": 4, "name": "Ada"})
+    said = CliRunner().invoke(
+        app,
+        ["merchant", "mandate", "mer_1", "IVY-1", "--signed-on", "2026-11-02", "--reason", "r"],
+    )
+    assert said.exit_code == 0, said.output
+    assert "IVY-1" in said.output
+    CliRunner().invoke(app, ["merchant", "mandate", "mer_1", "--reason", "r"])
+    asked = {"merchant": "mer_1", "reason": "r", "by": "grace"}
+    assert functions.asked == [
+        ("merchants/configure", asked | {"debit_mandate": mandate}),
+        ("merchants/configure", asked | {"debit_mandate": None}),
+    ]
+
+
+def test_a_debit_is_opened_and_taken_back(answering: Callable[..., Functions]) -> None:
+    debit = {"id": "rd_1", "amount": 1820, "currency": "USD", "status": "pending"}
+    functions = answering({"data": [DEBT]} | debit)
+    said = CliRunner().invoke(app, ["recoveries", "debit", "rcv_1", "--reason", "agreed"])
+    assert said.output == "rd_1: 1820 USD pending.\n"
+    said = CliRunner().invoke(app, ["recoveries", "cancel", "rcv_1"])
+    assert said.output == "rd_1: pending.\n"
+    named = {"account": "1001-live", "recovery": "rcv_1", "by": "grace"}
+    wanted = {"amount": None, "bank_account": None, "reason": "agreed"}
+    assert functions.asked[1::2] == [
+        ("recoveries/debit", named | wanted), ("recoveries/cancel", named),
+    ]  # fmt: skip
+    under_way = {"debit": "rd_1", "debit_amount": 1820, "debit_status": "in_transit"}
+    answering({"data": [DEBT | under_way]})
+    said = CliRunner().invoke(app, ["recoveries"])
+    assert "debit of 1820 in_transit, write-off of 1820" in said.output
 
 
 def test_write_offs_name_the_account_and_the_person(answering: Callable[..., Functions]) -> None:

@@ -70,6 +70,7 @@ SETTLEMENT = {
 SETTLEMENTS = {"object": "acquirer_settlement_list", "data": [SETTLEMENT], "total": 300}
 REFUSED = {
     "payout": "po_1",
+    "debit": None,
     "livemode": True,
     "amount": 1_000,
     "currency": "EUR",
@@ -136,7 +137,7 @@ def test_open_items_are_a_table(asked: list[tuple[str, dict[str, Any]]]) -> None
     ]
     assert (many, nothing, rest) == ("1 in all.", "", "The first 1 of 300.")
     assert title == "Paid, then refused, and on no statement yet:"
-    assert columns.split() == ["payout", "mode", "days", "amount", "refused", "as", "file"]
+    assert columns.split() == ["order", "mode", "days", "amount", "refused", "as", "file"]
     assert waits.split() == [
         *("po_1", "live", "2.0", "1000", "EUR", "AC04", "account_closed", "r.xml")
     ]

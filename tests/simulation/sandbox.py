@@ -351,8 +351,8 @@ _RESET = """
         idempotency_keys;
     TRUNCATE settlements, reserves, settled_through, test_clocks, payouts, payout_items,
         bank_accounts, bank_files, bank_receipts, bank_answers, bank_lines, bank_statements,
-        suspense_items, balance_states, recoveries, acquirer_settlements, acquirer_streams,
-        matching_rules, micro_deposits;
+        suspense_items, balance_states, recoveries, recovery_debits, acquirer_settlements,
+        acquirer_streams, matching_rules, micro_deposits;
     UPDATE accounts SET balance = 0;
     DELETE FROM fee_plans WHERE code LIKE 'plan%' AND version > 1;
     SET session_replication_role = origin;

@@ -32,7 +32,7 @@ NOT_TRIGGERED = {
     *(
         name
         for name in EVENT_TYPES
-        if name.startswith(("settlement.", "report.", "payout.", "balance.", "recovery."))
+        if name.startswith(("settlement.", "report.", "payout.", "balance.", "recovery"))
     ),
     "merchant.updated",
     "test_clock.advancing",

@@ -7,7 +7,7 @@ from string import ascii_letters, digits
 
 from hypothesis import strategies as st
 
-from ivy.bank_files import CreditTransfer, IbanAccount, Originator, PaymentFile, UsAccount
+from ivy.bank_files import IbanAccount, Originator, Payment, PaymentFile, UsAccount
 from ivy.bank_files.nacha_returns import ReturnedEntry, ReturnFile
 from ivy.bank_files.pain002 import Report, Transfer
 from ivy.bank_files.statements import Statement, StatementLine
@@ -24,7 +24,7 @@ def payout(number: int) -> str:
     return f"po_{number:032x}"
 
 
-def us_file(*transfers: CreditTransfer, count: int = 3, name: str = "Acme Supplies") -> PaymentFile:
+def us_file(*transfers: Payment, count: int = 3, name: str = "Acme Supplies") -> PaymentFile:
     return PaymentFile(
         file_id=f"bf_{7:032x}",
         created_at=AT,
@@ -37,14 +37,14 @@ def us_file(*transfers: CreditTransfer, count: int = 3, name: str = "Acme Suppli
 
 def us_transfer(
     trace: int, amount_minor: int = 12_345, name: str = "Acme Supplies", lines: tuple[str, ...] = ()
-) -> CreditTransfer:
-    return CreditTransfer(
+) -> Payment:
+    return Payment(
         end_to_end_id=payout(trace),
         trace=trace,
         amount_minor=amount_minor,
         currency="USD",
-        creditor_name=name,
-        creditor=UsAccount(RDFI, f"{1000 + trace}", "savings" if trace % 2 else "checking"),
+        party_name=name,
+        party=UsAccount(RDFI, f"{1000 + trace}", "savings" if trace % 2 else "checking"),
         remittance=lines,
     )
 
@@ -57,13 +57,13 @@ def iban_file(currency: str = "EUR", count: int = 3, name: str = "Acme Supplies"
         originator=Originator("Ivy Payments", "IVY1", IbanAccount(IBAN, "COBADEFFXXX")),
         currency=currency,
         transfers=tuple(
-            CreditTransfer(
+            Payment(
                 end_to_end_id=payout(each),
                 trace=each,
                 amount_minor=each * 1_001,
                 currency=currency,
-                creditor_name=name,
-                creditor=IbanAccount(OTHER_IBAN, "SOGEFRPP" if each % 2 else None),
+                party_name=name,
+                party=IbanAccount(OTHER_IBAN, "SOGEFRPP" if each % 2 else None),
                 remittance=("Invoice", str(each)),
             )
             for each in range(1, count + 1)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ivy.bank_files import BankFileError, CreditTransfer, IbanAccount, UsAccount, nacha
+from ivy.bank_files import BankFileError, IbanAccount, Payment, UsAccount, nacha
 from tests.unit.bank_files.ach_checker import complaints
 from tests.unit.bank_files.samples import AT, IBAN, payout, us_file, us_transfer
 
@@ -29,7 +29,7 @@ def entries(content: bytes) -> list[dict[str, Any]]:
     return [each for batch in read(content)["batches"] for each in batch["entries"]]
 
 
-def refusal(*transfers: CreditTransfer, **changes: Any) -> str:
+def refusal(*transfers: Payment, **changes: Any) -> str:
     with pytest.raises(BankFileError) as caught:
         nacha.write(replace(us_file(*transfers), **changes))
     assert caught.value.line is None
@@ -57,6 +57,18 @@ def test_a_parser_of_others_reads_what_was_to_be_paid() -> None:
         [payout(4)],
         [payout(9)],
     ]
+
+
+def test_a_parser_of_others_reads_what_is_to_be_collected() -> None:
+    transfers = (us_transfer(3, 9_999_999_999), us_transfer(4, 250, lines=("Debt", "Of May")))
+    content = nacha.write(us_file(*transfers), description="RECOVERY", collects=True)
+    assert [(each["txn_code"], each["amount_cents"]) for each in entries(content)] == [
+        (37, 9_999_999_999), (27, 250),
+    ]  # fmt: skip
+    headers = [each for each in content.decode().splitlines() if each[0] == "5"]
+    assert [(each[1:4], each[50:53]) for each in headers] == [("225", "CCD"), ("225", "CTX")]
+    (control,) = [each for each in content.decode().splitlines() if each[:2] == "90"]
+    assert (int(control[31:43]), int(control[43:55])) == (10_000_000_249, 0)
 
 
 def test_several_lines_make_a_ctx_entry_with_all_of_them() -> None:
@@ -135,12 +147,12 @@ def test_names_lose_their_accents_and_are_cut_but_nothing_else_is() -> None:
         ("end_to_end_id must have 1 to 35", {"end_to_end_id": "x" * 36}),
         ("end_to_end_id must have 1 to 35", {"end_to_end_id": "p\u00f6_1"}),
         ("end_to_end_id must have 1 to 35", {"end_to_end_id": "po 1"}),
-        ("no character that this format can carry", {"creditor_name": "\u682a\u5f0f\u4f1a\u793e"}),
-        ("is not one of the United States", {"creditor": IbanAccount(IBAN)}),
-        ("no valid routing number", {"creditor": UsAccount("021000022", "1")}),
-        ("no valid routing number", {"creditor": UsAccount("02100002", "1")}),
-        ("1 to 17 letters, digits", {"creditor": UsAccount("021000021", "1" * 18)}),
-        ("1 to 17 letters, digits", {"creditor": UsAccount("021000021", "1\n")}),
+        ("no character that this format can carry", {"party_name": "\u682a\u5f0f\u4f1a\u793e"}),
+        ("is not one of the United States", {"party": IbanAccount(IBAN)}),
+        ("no valid routing number", {"party": UsAccount("021000022", "1")}),
+        ("no valid routing number", {"party": UsAccount("02100002", "1")}),
+        ("1 to 17 letters, digits", {"party": UsAccount("021000021", "1" * 18)}),
+        ("1 to 17 letters, digits", {"party": UsAccount("021000021", "1\n")}),
     ],
 )
 def test_a_transfer_that_does_not_fit_is_refused(reason: str, change: dict[str, Any]) -> None:

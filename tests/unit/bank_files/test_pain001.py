@@ -48,7 +48,7 @@ def test_whatever_is_written_in_names_and_remittance_the_schema_accepts(
 ) -> None:
     for currency in ("EUR", "USD"):
         file = iban_file(currency, count=1)
-        transfer = replace(file.transfers[0], creditor_name=f"A{name}", remittance=(text,))
+        transfer = replace(file.transfers[0], party_name=f"A{name}", remittance=(text,))
         SCHEMA.validate(pain001.write(replace(file, transfers=(transfer,))).decode())
 
 
@@ -123,10 +123,10 @@ def test_what_does_not_fit_is_refused() -> None:
         return replace(file, originator=replace(file.originator, account=account))
 
     assert "999,999,999.99 EUR" in refusal(with_transfer(amount_minor=100_000_000_000))
-    assert "has no IBAN" in refusal(with_transfer(creditor=UsAccount("021000021", "1")))
-    assert "no valid IBAN" in refusal(with_transfer(creditor=IbanAccount(IBAN[:-1] + "1")))
-    assert "no valid BIC" in refusal(with_transfer(creditor=IbanAccount(IBAN, "DEUT")))
-    assert "no character" in refusal(with_transfer(creditor_name="\u682a"))
+    assert "has no IBAN" in refusal(with_transfer(party=UsAccount("021000021", "1")))
+    assert "no valid IBAN" in refusal(with_transfer(party=IbanAccount(IBAN[:-1] + "1")))
+    assert "no valid BIC" in refusal(with_transfer(party=IbanAccount(IBAN, "DEUT")))
+    assert "no character" in refusal(with_transfer(party_name="\u682a"))
     assert "no valid IBAN" in refusal(with_account(IbanAccount(IBAN.lower())))
     assert "company_id" in refusal(
         replace(file, originator=replace(file.originator, company_id="two words"))

@@ -119,6 +119,6 @@ _SAID_LATER = """
         ON (said.livemode, said.currency, said.net) = (item.livemode, item.currency, item.amount)
         AND said.reference IN (end_to_end_id, bank_reference)
     WHERE said.status = 'expected' AND resolved_at IS NULL AND settlement_id IS NULL
-      AND payout_id IS NULL
+      AND num_nonnulls(payout_id, debit_id) = 0
     ORDER BY item.id LIMIT %(limit)s FOR NO KEY UPDATE OF item SKIP LOCKED
 """

@@ -33,6 +33,9 @@ Type = Literal[
     "payout_reversal",
     "payout_return",
     "write_off",
+    "recovery_debit",
+    "recovery_debit_failure",
+    "recovery_debit_return",
 ]
 Category = Literal["charges", "refunds", "disputes", "fees", "reserves", "payouts", "recoveries"]
 
@@ -140,6 +143,9 @@ _KINDS = {
     PostingKind.PAYOUT_REVERSED: _Seen("payout_reversal", "payouts", "po"),
     PostingKind.PAYOUT_RETURNED: _Seen("payout_return", "payouts", "po"),
     PostingKind.RECOVERY_WRITEOFF: _Seen("write_off", "recoveries", "rcv"),
+    PostingKind.DEBIT_SENT: _Seen("recovery_debit", "recoveries", "rd"),
+    PostingKind.DEBIT_REVERSED: _Seen("recovery_debit_failure", "recoveries", "rd"),
+    PostingKind.DEBIT_RETURNED: _Seen("recovery_debit_return", "recoveries", "rd"),
 }
 
 

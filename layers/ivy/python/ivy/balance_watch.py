@@ -14,7 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from ivy import balance_states, calendars, faults, ids, ledger, observe, recoveries, states
+from ivy import (
+    balance_states,
+    calendars,
+    faults,
+    ids,
+    ledger,
+    observe,
+    recoveries,
+    recovery_debits,
+    states,
+)
 from ivy.balance_states import BalanceState
 from ivy.database import Database, Tenant, Transaction
 from ivy.ledger import Chart, account_number
@@ -34,6 +44,7 @@ class Seen:
     """What one run did."""
 
     crossed: int
+    ended: int
     opened: int
 
 
@@ -56,6 +67,7 @@ class _Ageing:
     recovery_days: int
     since: date
     today: date
+    came_back: bool
     holidays: list[date]
 
     @property
@@ -64,13 +76,17 @@ class _Ageing:
 
     @property
     def is_due(self) -> bool:
+        if self.came_back:
+            return True  # the merchant has had its days before the debit
         closed = frozenset(self.holidays)
         day = calendars.business_day_after(self.since, self.recovery_days, closed)
         return day <= self.today
 
 
 def look(database: Database, at: datetime) -> Seen:
-    """Announce what has crossed zero, and open recoveries that are due. ``at`` is the real time.
+    """Announce what has crossed zero; end recoveries and open those that are due.
+
+    ``at`` is the real time.
 
     Raises:
         NotLookedAtError: After everything else is done, when it failed for some balance.
@@ -79,11 +95,14 @@ def look(database: Database, at: datetime) -> Seen:
         candidates = tx.rows(_Balance, _CANDIDATES, limit=MAX_LOOKS)
     crossed, unseen = _each(database, candidates, _cross)
     with database.transaction() as tx:
+        lifted = tx.rows(_Balance, _LIFTED, limit=MAX_LOOKS)
+    ended, unended = _each(database, lifted, _end)
+    with database.transaction() as tx:
         ageing = tx.rows(_Ageing, _AGEING, at=at, limit=MAX_LOOKS)
     opened, unopened = _each(database, [old.balance for old in ageing if old.is_due], _open)
-    if unseen or unopened:
-        raise NotLookedAtError(f"{unseen + unopened} balances could not be looked at")
-    return Seen(crossed, opened)
+    if failed := unseen + unended + unopened:
+        raise NotLookedAtError(f"{failed} balances could not be looked at")
+    return Seen(crossed, ended, opened)
 
 
 def _each(
@@ -134,7 +153,7 @@ def cross(tx: Transaction, tenant: Tenant, currency: str) -> bool:
     change = states.transition("balance", before.status if before else states.BEGIN, state.status)
     states.record(tx, tenant, change, state, at=at)
     if not negative:
-        _recovered(tx, tenant, currency, at)
+        _recover(tx, tenant, currency, at)
     faults.point("balances.watch.before_crossing")
     return True
 
@@ -157,10 +176,25 @@ def _since(tx: Transaction, tenant: Tenant, currency: str) -> datetime:
     return found
 
 
-def _recovered(tx: Transaction, tenant: Tenant, currency: str, at: datetime) -> None:
+def _end(tx: Transaction, balance: _Balance) -> bool:
+    """End the recovery of a balance that is at zero or above, once no debit is under way."""
+    tenant = balance.tenant
+    tx.choose(tenant)
+    _, available = _exactly(tx, tenant, balance.currency)
+    return available >= 0 and _recover(tx, tenant, balance.currency, tx.now())
+
+
+def _recover(tx: Transaction, tenant: Tenant, currency: str, at: datetime) -> bool:
+    """Note that a balance has recovered, unless a debit that made it so may come to nothing.
+
+    A debit that no bank has been told of is not needed any more, and is taken back.
+    """
     before = recoveries.lock_under_way(tx, tenant, currency)
     if before is None:
-        return
+        return False
+    debit = recovery_debits.lock_open(tx, tenant, before.id)
+    if debit and not recovery_debits.cancel(tx, tenant, debit, by="ivy", at=at):
+        return False
     after = recoveries.changed(before, status="recovered")
     tx.run(
         "UPDATE recoveries SET status = %(status)s, version = %(version)s WHERE id = %(id)s",
@@ -169,6 +203,8 @@ def _recovered(tx: Transaction, tenant: Tenant, currency: str, at: datetime) -> 
         version=after.version,
     )
     recoveries.save(tx, tenant, before, after, at=at)
+    faults.point("balances.watch.before_recovery")
+    return True
 
 
 def _open(tx: Transaction, balance: _Balance) -> bool:
@@ -204,9 +240,23 @@ _CANDIDATES = """
     LIMIT %(limit)s
 """
 
+# Not those that a debit on its way has lifted; one in no file is taken back at the end of its own.
+_LIFTED = """
+    SELECT recoveries.merchant_id, recoveries.livemode, recoveries.currency
+    FROM recoveries JOIN balance_states USING (merchant_id, livemode, currency)
+    WHERE recoveries.status = 'open' AND balance_states.status = 'available'
+      AND NOT EXISTS (
+        SELECT FROM recovery_debits
+        WHERE (recovery_debits.merchant_id, recovery_debits.livemode, recovery_id)
+            = (recoveries.merchant_id, recoveries.livemode, recoveries.id)
+          AND (recovery_debits.status = 'in_transit'
+               OR (recovery_debits.status = 'pending' AND bank_file IS NOT NULL)))
+    LIMIT %(limit)s
+"""
+
 _AGEING = """
     SELECT merchant_id, livemode, currency, recovery_days,
-           (negative_since AT TIME ZONE time_zone)::date AS since, today,
+           (negative_since AT TIME ZONE time_zone)::date AS since, today, came_back,
            ARRAY(SELECT day FROM bank_holidays
                  WHERE bank_holidays.currency = balance_states.currency
                    AND day BETWEEN negative_since::date AND today + 1) AS holidays
@@ -215,8 +265,15 @@ _AGEING = """
     LEFT JOIN test_clocks USING (merchant_id, livemode)
     CROSS JOIN LATERAL (
         SELECT ((%(at)s + coalesce(ahead, '0')) AT TIME ZONE time_zone)::date AS today) AS wall
+    CROSS JOIN LATERAL (
+        SELECT EXISTS (
+            SELECT FROM recovery_debits
+            WHERE (recovery_debits.merchant_id, recovery_debits.livemode, recovery_debits.currency)
+                = (balance_states.merchant_id, balance_states.livemode, balance_states.currency)
+              AND recovery_debits.status = 'returned' AND returned_at >= negative_since)
+            AS came_back) AS debits
     WHERE balance_states.status = 'negative'
-      AND (negative_since AT TIME ZONE time_zone)::date + recovery_days <= today
+      AND (came_back OR (negative_since AT TIME ZONE time_zone)::date + recovery_days <= today)
       AND NOT EXISTS (
         SELECT FROM recoveries
         WHERE (recoveries.merchant_id, recoveries.livemode, recoveries.currency)

@@ -19,6 +19,7 @@ from ivy.bank_files.statements import Statement, StatementLine
 
 Kind = Literal["nacha_returns", "pain.002", "camt.053", "bai2"]
 Outcome = Literal["paid", "came_back"]
+"""``paid`` by whoever was to pay: a debit's payer is the other side."""
 
 _BEGINNING_BYTES = 2_000
 """In which an XML message names its format."""
@@ -84,19 +85,22 @@ def read(content: bytes) -> Reading:
     raise BankFileError(1, "not a kind of file that is known here")
 
 
-def said_by(kind: Kind, line: StatementLine, currency: str) -> Said | None:
+def said_by(
+    kind: Kind, line: StatementLine, currency: str, *, collects: bool = False
+) -> Said | None:
     """Return what a line of a statement says of the transfer that it names, if it says anything.
 
-    Money that left was paid. Money that came back did, but a bank that gives BAI2 says why in a
-    file of returns, and that is waited for.
+    Money that left was paid; where the transfer ``collects``, money that came was. What moves the
+    other way came back, but a bank that gives BAI2 says why in a file of returns, and that is
+    waited for.
     """
     if line.end_to_end_id is None:
         return None
-    if line.amount_minor < 0:
+    if (line.amount_minor > 0) == collects:
         return Said(
             "paid",
             end_to_end_id=line.end_to_end_id,
-            amount_minor=-line.amount_minor,
+            amount_minor=abs(line.amount_minor),
             currency=currency,
             line=line.line,
         )
@@ -107,7 +111,7 @@ def said_by(kind: Kind, line: StatementLine, currency: str) -> Said | None:
     return Said(
         "came_back",
         end_to_end_id=line.end_to_end_id,
-        amount_minor=line.amount_minor,
+        amount_minor=abs(line.amount_minor),
         currency=currency,
         code=code,
         failure_code=known,

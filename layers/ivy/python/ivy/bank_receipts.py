@@ -141,12 +141,12 @@ def record(tx: Transaction, file: Received, at: datetime) -> Receipt:
 
 
 def answered(tx: Transaction) -> list[Task]:
-    """Promise to carry out what banks have said of payouts that they have.
+    """Promise to carry out what banks have said of orders that they have.
 
     What has been carried out since gives lines of statements their place in the books. An answer
-    about a payout that was not noted as sent yet, or has something else under way, is left for the
-    next time; that one is refused which was paid waits for its money. Send what is returned after
-    the commit.
+    about an order that was not noted as sent yet, or has something else under way, is left for the
+    next time; that one is refused which was carried out waits for its money. Send what is returned
+    after the commit.
     """
     at = ids.now()
     bank_lines.look_again(tx, at)
@@ -200,14 +200,10 @@ def _named(tx: Transaction, effects: _Effects, said: Said) -> list[_Order]:
         return []
     if said.end_to_end_id is None:
         return tx.rows(_Order, _BY_FILE, livemode=livemode, file=file_id)
-    order_id = _order_id(said.end_to_end_id)
-    return tx.rows(_Order, _BY_ID, livemode=livemode, id=order_id, file=file_id)
-
-
-def _order_id(text: str | None) -> UUID | None:
-    """Return the id that an end-to-end id of ours is, whatever kind of order it names."""
-    found = (_id(prefix, text) for prefix in bank_orders.PREFIXES.values())
-    return next((each for each in found if each is not None), None)
+    named = bank_orders.named(said.end_to_end_id)
+    if named is None:
+        return []
+    return tx.rows(_Order, _BY_ID, livemode=livemode, kind=named[0], id=named[1], file=file_id)
 
 
 def _id(prefix: ids.Prefix, text: str | None) -> UUID | None:
@@ -246,19 +242,29 @@ def _whose(  # noqa: PLR0917 - a line, and where it stands
     A reference of somebody else's is no mistake: others pay into the account too.
     """
     found: list[_Order] = []
-    if _order_id(line.end_to_end_id) is not None:
-        said = bank_readings.said_by(kind, line, statement.currency)
+    named = bank_orders.named(line.end_to_end_id)
+    if named is not None:
+        collects = named[0] in bank_orders.COLLECTING
+        said = bank_readings.said_by(kind, line, statement.currency, collects=collects)
         if said is not None:
             found = _match(tx, effects, said)
         else:
-            named = Said("came_back", end_to_end_id=line.end_to_end_id, currency=statement.currency)
-            found = _orders(tx, effects, named)
-    for order in found:
-        if order.amount == abs(line.amount_minor) and order.kind == "payout":
-            return Line(statement, line, ordinal, payout=order.id, merchant=order.merchant_id)
-        if order.amount == abs(line.amount_minor):
-            return Line(statement, line, ordinal, deposit=order.id)
-    return Line(statement, line, ordinal)
+            back = Said("came_back", end_to_end_id=line.end_to_end_id, currency=statement.currency)
+            found = _orders(tx, effects, back)
+    order = next((each for each in found if each.amount == abs(line.amount_minor)), None)
+    if order is None:
+        return Line(statement, line, ordinal)
+    if order.kind == "micro_deposit":
+        return Line(statement, line, ordinal, deposit=order.id)
+    return Line(statement, line, ordinal, merchant=order.merchant_id, **_columns(order))
+
+
+def _columns(order: _Order) -> dict[str, UUID | None]:
+    """Return by which column an answer or a line is about a payout or a debit."""
+    return {
+        "payout": order.id if order.kind == "payout" else None,
+        "debit": order.id if order.kind == "recovery_debit" else None,
+    }
 
 
 def _write(
@@ -314,12 +320,12 @@ def _hear(
         at=at,
         livemode=order.livemode,
         merchant=order.merchant_id,
-        payout=order.id,
         line=said.line,
         outcome=said.outcome,
         code=said.code,
         failure_code=said.failure_code,
         unstated=kind == "pain.002" and said.outcome == "came_back",
+        **_columns(order),
     )
 
 
@@ -341,11 +347,11 @@ _RECEIPT = """
 """
 
 _ANSWER = """
-    INSERT INTO bank_answers (merchant_id, livemode, id, payout_id, receipt_id, created_at, line,
-                              outcome, code, failure_code, unstated)
-    VALUES (%(merchant)s, %(livemode)s, %(id)s, %(payout)s, %(receipt)s, %(at)s, %(line)s,
-            %(outcome)s, %(code)s, %(failure_code)s, %(unstated)s)
-    ON CONFLICT ON CONSTRAINT said_once DO NOTHING
+    INSERT INTO bank_answers (merchant_id, livemode, id, payout_id, debit_id, receipt_id,
+                              created_at, line, outcome, code, failure_code, unstated)
+    VALUES (%(merchant)s, %(livemode)s, %(id)s, %(payout)s, %(debit)s, %(receipt)s, %(at)s,
+            %(line)s, %(outcome)s, %(code)s, %(failure_code)s, %(unstated)s)
+    ON CONFLICT DO NOTHING -- it was said before
 """
 
 _ORDERS: LiteralString = """
@@ -364,7 +370,8 @@ _BY_TRACE: LiteralString = (
 )
 
 _BY_ID: LiteralString = (
-    _ORDERS + " AND id = %(id)s AND (%(file)s::uuid IS NULL OR bank_file = %(file)s)"
+    _ORDERS
+    + " AND (kind, id) = (%(kind)s, %(id)s) AND (%(file)s::uuid IS NULL OR bank_file = %(file)s)"
 )
 
 _BY_FILE: LiteralString = _ORDERS + " AND bank_file = %(file)s"
@@ -376,9 +383,10 @@ _OURS = """
 """
 
 _OPEN: LiteralString = """
-    SELECT DISTINCT merchant_id, livemode, payout_id AS id
-    FROM bank_answers JOIN payouts USING (merchant_id, livemode)
-    WHERE payouts.id = payout_id AND applied_at IS NULL AND payouts.status <> 'pending'
-      AND NOT (unstated AND payouts.status = 'paid')
-      AND NOT EXISTS (SELECT FROM outbox WHERE subject = payout_id)
+    SELECT DISTINCT merchant_id, livemode, orders.id
+    FROM bank_answers JOIN bank_orders AS orders USING (merchant_id, livemode)
+    WHERE orders.id = coalesce(payout_id, debit_id) AND applied_at IS NULL
+      AND orders.status <> 'pending'
+      AND NOT (unstated AND orders.status IN ('paid', 'collected'))
+      AND NOT EXISTS (SELECT FROM outbox WHERE subject = orders.id)
 """

@@ -34,6 +34,7 @@ class Line:
     line: StatementLine
     ordinal: int
     payout: UUID | None = None
+    debit: UUID | None = None
     merchant: int | None = None
     deposit: UUID | None = None
 
@@ -133,6 +134,7 @@ def _row(each: Line, at: datetime) -> dict[str, object]:
     return {
         "ids": ids.new(at),
         "payouts": each.payout,
+        "debits": each.debit,
         "merchants": each.merchant,
         "deposits": each.deposit,
         "amounts": each.line.amount_minor,
@@ -178,16 +180,16 @@ _KEEP = """
 """
 
 _KEEP_LINES = """
-    INSERT INTO bank_lines (id, livemode, receipt_id, created_at, payout_id, merchant_id,
-                            deposit_id, amount, booked_on, ordinal, currency, account,
+    INSERT INTO bank_lines (id, livemode, receipt_id, created_at, payout_id, debit_id,
+                            merchant_id, deposit_id, amount, booked_on, ordinal, currency, account,
                             statement_id, bank_reference, end_to_end_id, description)
-    SELECT line.id, %(livemode)s, %(receipt)s, %(at)s, payout, merchant, deposit, amount, day,
-           ordinal, currency, account, statement_id, reference, end_to_end_id, description
+    SELECT line.id, %(livemode)s, %(receipt)s, %(at)s, payout, debit, merchant, deposit, amount,
+           day, ordinal, currency, account, statement_id, reference, end_to_end_id, description
     FROM unnest(
-        %(ids)s::uuid[], %(payouts)s::uuid[], %(merchants)s::bigint[], %(deposits)s::uuid[],
-        %(amounts)s::bigint[], %(days)s::date[], %(ordinals)s::integer[], %(currencies)s::text[],
-        %(accounts)s::text[], %(statements)s::text[], %(references)s::text[],
-        %(end_to_end_ids)s::text[], %(descriptions)s::text[])
-        AS line (id, payout, merchant, deposit, amount, day, ordinal, currency, account,
+        %(ids)s::uuid[], %(payouts)s::uuid[], %(debits)s::uuid[], %(merchants)s::bigint[],
+        %(deposits)s::uuid[], %(amounts)s::bigint[], %(days)s::date[], %(ordinals)s::integer[],
+        %(currencies)s::text[], %(accounts)s::text[], %(statements)s::text[],
+        %(references)s::text[], %(end_to_end_ids)s::text[], %(descriptions)s::text[])
+        AS line (id, payout, debit, merchant, deposit, amount, day, ordinal, currency, account,
                  statement_id, reference, end_to_end_id, description)
 """

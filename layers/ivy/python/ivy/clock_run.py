@@ -184,6 +184,16 @@ SOURCES = (
               AND payouts.status = 'pending' AND bank_accounts.status = 'verified'
               AND NOT EXISTS (SELECT FROM outbox WHERE subject = payouts.id)
             UNION ALL
+            SELECT debits.created_at
+            FROM recovery_debits AS debits
+            JOIN merchants ON (merchants.id, debit_mandate) = (debits.merchant_id, mandate)
+            JOIN bank_accounts
+              ON (bank_accounts.merchant_id, bank_accounts.livemode, bank_accounts.id)
+               = (debits.merchant_id, debits.livemode, bank_account_id)
+            WHERE debits.merchant_id = %(merchant_id)s AND NOT debits.livemode
+              AND debits.status = 'pending' AND bank_accounts.status = 'verified'
+              AND NOT EXISTS (SELECT FROM outbox WHERE subject = debits.id)
+            UNION ALL
             SELECT created_at FROM micro_deposits
             WHERE merchant_id = %(merchant_id)s AND NOT livemode
               AND NOT canceled AND arrives_on IS NULL) AS orders

@@ -67,6 +67,12 @@ MoneyEventType = Literal[
     "recovery.opened",
     "recovery.recovered",
     "recovery.written_off",
+    "recovery_debit.created",
+    "recovery_debit.in_transit",
+    "recovery_debit.collected",
+    "recovery_debit.failed",
+    "recovery_debit.returned",
+    "recovery_debit.canceled",
 ]
 """Each is a transition of ``ivy.states``."""
 

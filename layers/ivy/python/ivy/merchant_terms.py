@@ -1,4 +1,4 @@
-"""Merchants' terms: what operators decide about a merchant's reserve, overdraft and recoveries."""
+"""Merchants' terms: what operators set about a merchant's reserve, overdraft and recoveries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 from ivy import errors, ids, merchants
 from ivy.database import Transaction
 from ivy.errors import FieldError
-from ivy.merchants import OPERATORS, Cents, MerchantSettings
+from ivy.merchants import OPERATORS, Cents, DebitMandate, MerchantSettings
 from ivy.models import Input, ShortText, example
 
 
@@ -28,6 +28,9 @@ class Terms(Input):
     reserve_days: Annotated[int | None, Field(strict=True, ge=1, le=540)] = None
     recovery_days: Annotated[int | None, Field(strict=True, ge=0, le=60)] = None
     overdraft: Annotated[Cents | None, Field(ge=0)] = None
+    debit_mandate: Annotated[
+        DebitMandate | None, Field(description="Null takes it away; left out, it stays.")
+    ] = None
     by: ShortText
     reason: ShortText
 
@@ -40,7 +43,9 @@ def set_terms(tx: Transaction, terms: Terms) -> MerchantSettings:
         RequestInvalid: Nothing is to be set.
     """
     named = terms.model_dump(include=set(OPERATORS))
-    named = {name: each for name, each in named.items() if each is not None}
+    named = {name: getattr(terms, name) for name, each in named.items() if each is not None}
+    if "debit_mandate" in terms.model_fields_set:
+        named["debit_mandate"] = terms.debit_mandate
     if not named:
         detail = f"name one or more of {', '.join(OPERATORS)}"
         raise errors.RequestInvalid(fields=(FieldError("", "missing", detail),))
@@ -53,7 +58,17 @@ def set_terms(tx: Transaction, terms: Terms) -> MerchantSettings:
     if all(getattr(before, name) == each for name, each in named.items()):
         return before
     after = before.model_copy(update={**named, "version": before.version + 1})
-    tx.run(_SET_TERMS, id=merchant_id, version=after.version, **merchants.chosen(after, OPERATORS))
+    mandate = after.debit_mandate
+    tx.run(
+        _SET_TERMS,
+        **merchants.chosen(after, OPERATORS)
+        | {
+            "id": merchant_id,
+            "version": after.version,
+            "debit_mandate": mandate and mandate.reference,
+            "signed_on": mandate and mandate.signed_on,
+        },
+    )
     by = f"operator:{terms.by}"
     merchants.record(tx, merchant_id, before, after, by=by, reason=terms.reason)
     return after
@@ -63,6 +78,7 @@ _SET_TERMS = """
     UPDATE merchants
     SET reserve_basis_points = %(reserve_basis_points)s, reserve_days = %(reserve_days)s,
         recovery_days = %(recovery_days)s, overdraft_cents = %(overdraft)s,
+        debit_mandate = %(debit_mandate)s, debit_mandate_signed_on = %(signed_on)s,
         settings_version = %(version)s
     WHERE id = %(id)s
 """

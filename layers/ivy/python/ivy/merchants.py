@@ -8,7 +8,7 @@ waiting.
 from __future__ import annotations
 
 import re
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Literal, LiteralString
 from uuid import UUID
 
@@ -106,6 +106,15 @@ class MerchantChange(Input):
     payout_approval_limit: ApprovalLimit = _LEFT_OUT
 
 
+class DebitMandate(Object):
+    """What a merchant has signed: that what it owes may be taken from its bank account."""
+
+    model_config = example(reference="IVY-2026-17", signed_on="2026-11-02")
+
+    reference: Annotated[str, Field(pattern="^[A-Za-z0-9./:-]{1,35}$")]
+    signed_on: date
+
+
 class LimitProposal(Object):
     """A higher limit, or none, that an owner has proposed and that somebody else must confirm."""
 
@@ -136,6 +145,7 @@ class MerchantSettings(Merchant):
         reserve_basis_points=0,
         reserve_days=90,
         recovery_days=3,
+        debit_mandate=None,
         version=2,
     )
 
@@ -154,6 +164,10 @@ class MerchantSettings(Merchant):
     reserve_days: Annotated[int, Field(description="For how many days it is held back.")]
     recovery_days: Annotated[
         int, Field(description="Banking days below zero before the recovery of a balance opens.")
+    ]
+    debit_mandate: Annotated[
+        DebitMandate | None,
+        Field(description="By which what it owes may be debited; null: it has signed none."),
     ]
     version: Annotated[int, Field(description="Counts the changes of these settings.")]
 
@@ -301,7 +315,9 @@ def settings_of(tx: Transaction, merchant_id: int, *, livemode: bool) -> Merchan
 
 
 _OWN = ("time_zone", "settlement_cutoff", "payout_schedule", "payout_minimum")
-OPERATORS = ("reserve_basis_points", "reserve_days", "recovery_days", "overdraft")
+OPERATORS = (
+    "reserve_basis_points", "reserve_days", "recovery_days", "overdraft", "debit_mandate",
+)  # fmt: skip
 _RECORDED = {*_OWN, *OPERATORS, "version", "payout_approval_limit", "payout_approval_proposal"}
 
 _SELECT: LiteralString = """
@@ -313,7 +329,9 @@ _SELECT: LiteralString = """
                'proposed_by', 'usr_' || replace(payout_approval_proposed_by::text, '-', ''),
                'proposed_at', payout_approval_proposed_at) END AS payout_approval_proposal,
            overdraft_cents AS overdraft, reserve_basis_points, reserve_days,
-           recovery_days, settings_version AS version
+           recovery_days, CASE WHEN debit_mandate IS NOT NULL THEN jsonb_build_object(
+               'reference', debit_mandate, 'signed_on', debit_mandate_signed_on)
+               END AS debit_mandate, settings_version AS version
     FROM merchants WHERE id = %(id)s
 """
 

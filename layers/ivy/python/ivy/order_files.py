@@ -20,13 +20,15 @@ from ivy.bank_files import (
     MAX_TRACE,
     Account,
     BankFileError,
-    CreditTransfer,
     IbanAccount,
+    Mandate,
     Originator,
+    Payment,
     PaymentFile,
     UsAccount,
     nacha,
     pain001,
+    pain008,
 )
 from ivy.bank_orders import Kind
 from ivy.database import Tenant, Transaction
@@ -73,6 +75,7 @@ class _Originating:
     name: str
     company_id: str
     bank_name: str
+    creditor_id: str | None
     routing_number: str | None
     account_number: str | None
     account_type: Literal["checking", "savings"] | None
@@ -81,7 +84,9 @@ class _Originating:
     holidays: list[date]
 
     def originator(self) -> Originator:
-        return Originator(self.name, self.company_id, _account(self), self.bank_name)
+        return Originator(
+            self.name, self.company_id, _account(self), self.bank_name, self.creditor_id or ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +103,22 @@ class _Going:
     account_type: Literal["checking", "savings"] | None
     iban: str | None
     bic: str | None
+    mandate: str | None
+    mandate_signed_on: date | None
 
-    def transfer(self, kind: Kind) -> CreditTransfer:
-        return CreditTransfer(
+    def transfer(self, kind: Kind) -> Payment:
+        mandate = None
+        if self.mandate is not None and self.mandate_signed_on is not None:
+            mandate = Mandate(self.mandate, self.mandate_signed_on)
+        return Payment(
             end_to_end_id=bank_orders.PREFIXES[kind].write(self.id),
             trace=wrapped(self.trace),
             amount_minor=self.amount,
             currency=self.currency,
-            creditor_name=self.name,
-            creditor=_account(self),
+            party_name=self.name,
+            party=_account(self),
             remittance=() if kind == "payout" else (bank_orders.DESCRIPTIONS[kind],),
+            mandate=mandate,
         )
 
 
@@ -133,7 +144,8 @@ def prepare(tx: Transaction, at: datetime, tenant: Tenant | None = None) -> int:
     """Put what waits into new files, all or one tenant's, and return how many files.
 
     A payout that no bank could read by its name stays pending, and so does one whose bank account
-    was deleted: both can be canceled. So do orders of a mode and currency without an originator.
+    was deleted: both can be canceled. So does a debit whose mandate was withdrawn, and what is of a
+    mode and currency without an originator.
     """
     begun = 0
     for originating in tx.rows(_Originating, _WAITING, at=at, limit=MAX_FILES, **_of(tenant)):
@@ -296,9 +308,11 @@ def _render(
         currency=originating.currency,
         transfers=tuple(each.transfer(originating.kind) for each in going),
     )
+    collects = originating.kind in bank_orders.COLLECTING
     if originating.rail == "ach":
-        return nacha.write(file, description=bank_orders.DESCRIPTIONS[originating.kind])
-    return pain001.write(file)
+        description = bank_orders.DESCRIPTIONS[originating.kind]
+        return nacha.write(file, description=description, collects=collects)
+    return pain008.write(file) if collects else pain001.write(file)
 
 
 def _account(holder: _Originating | _Going) -> Account:
@@ -310,8 +324,8 @@ def _account(holder: _Originating | _Going) -> Account:
 
 
 _COLUMNS: LiteralString = """
-    livemode, currency, rail, name, company_id, bank_name, routing_number, account_number,
-    account_type, iban, bic,
+    livemode, currency, rail, name, company_id, bank_name, creditor_id, routing_number,
+    account_number, account_type, iban, bic,
     ARRAY(SELECT day FROM bank_holidays
           WHERE bank_holidays.currency = bank_originators.currency
             AND day BETWEEN present::date AND present::date + 31) AS holidays
@@ -364,9 +378,9 @@ _SENT = """
 """
 
 _SUBMITTED: LiteralString = """
-    SELECT payouts.merchant_id, payouts.livemode, payouts.id
-    FROM payouts JOIN bank_files ON bank_files.id = bank_file
-    WHERE payouts.status = 'pending' AND bank_files.status = 'sent'
-      AND NOT EXISTS (SELECT FROM outbox WHERE subject = payouts.id)
-    ORDER BY payouts.trace
+    SELECT orders.merchant_id, orders.livemode, orders.id
+    FROM bank_orders AS orders JOIN bank_files ON bank_files.id = bank_file
+    WHERE orders.status = 'pending' AND bank_files.status = 'sent'
+      AND NOT EXISTS (SELECT FROM outbox WHERE subject = orders.id)
+    ORDER BY orders.trace
 """

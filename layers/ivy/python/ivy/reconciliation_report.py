@@ -18,7 +18,14 @@ from ivy.models import CurrencyCode, Input, Month, Object, example
 from ivy.suspense import SuspenseItem, SuspenseQuery
 
 LineKind = Literal[
-    "payouts", "payouts_returned", "acquirers", "micro_deposits", "suspense", "not_posted"
+    "payouts",
+    "payouts_returned",
+    "debits",
+    "debits_returned",
+    "acquirers",
+    "micro_deposits",
+    "suspense",
+    "not_posted",
 ]
 AcquirerKind = Literal["expected", "overdue", "received"]
 
@@ -173,19 +180,20 @@ _MOMENT: LiteralString = """
         FROM journal
         CROSS JOIN LATERAL (VALUES (a1, v1), (a2, v2), (a3, v3), (a4, v4)) AS leg (account, amount)
         WHERE leg.account = %(bank)s),
-    payouts_moved AS (
+    orders_moved AS (
         SELECT moves.*, booked_on
         FROM moves
-        LEFT JOIN bank_lines ON outcome = 'payout' AND payout_id = source
+        LEFT JOIN bank_lines ON outcome IN ('payout', 'debit')
+            AND coalesce(payout_id, debit_id) = source
             AND (bank_lines.amount > 0) = (moves.amount > 0)
-        WHERE kind IN (41, 43))
+        WHERE kind IN (41, 43, 52, 54))
     SELECT (SELECT coalesce(sum(amount), 0)::bigint FROM lines) AS stated,
            (SELECT coalesce(sum(amount), 0)::bigint FROM moves
             WHERE value_on < %(day)s) AS booked,
            (SELECT coalesce(sum(amount), 0)::bigint FROM lines WHERE outcome = 'new')
-           + (SELECT coalesce(sum(amount), 0)::bigint FROM payouts_moved
+           + (SELECT coalesce(sum(amount), 0)::bigint FROM orders_moved
               WHERE booked_on < %(day)s AND value_on >= %(day)s) AS not_posted,
-           (SELECT coalesce(sum(amount), 0)::bigint FROM payouts_moved
+           (SELECT coalesce(sum(amount), 0)::bigint FROM orders_moved
             WHERE value_on < %(day)s AND coalesce(booked_on >= %(day)s, true)) AS not_stated
 """
 
@@ -193,6 +201,8 @@ _SUMS: LiteralString = """
     SELECT CASE outcome WHEN 'new' THEN 'not_posted' WHEN 'suspense' THEN 'suspense'
                         WHEN 'acquirer' THEN 'acquirers'
                         WHEN 'deposit' THEN 'micro_deposits'
+                        WHEN 'debit' THEN
+                            CASE WHEN amount > 0 THEN 'debits' ELSE 'debits_returned' END
                         ELSE CASE WHEN amount < 0 THEN 'payouts' ELSE 'payouts_returned' END
            END AS kind,
            count(*) AS count, sum(amount)::bigint AS amount

@@ -13,9 +13,9 @@ from uuid import UUID
 
 from pydantic import Field, computed_field
 
-from ivy import errors, ids, money, states
+from ivy import availability, errors, ids, ledger, money, states
 from ivy.database import Tenant, Transaction
-from ivy.ledger import Posting
+from ivy.ledger import Chart, Posting
 from ivy.models import Object, Time, example
 
 Status = Literal["open", "recovered", "written_off"]
@@ -93,6 +93,28 @@ def lock(tx: Transaction, recovery_id: UUID) -> Recovery:
         ResourceMissing: This merchant has no such recovery in this mode.
     """
     return _found(tx.row(Recovery, _ONE + " FOR NO KEY UPDATE", id=recovery_id), recovery_id)
+
+
+def lock_owing(tx: Transaction, tenant: Tenant, recovery_id: UUID) -> tuple[Recovery, int]:
+    """Return a recovery that is open, and how far below zero its balance is now.
+
+    No settlement or payout moves the balance meanwhile; it is locked first, as the watch over
+    balances does too.
+
+    Raises:
+        ResourceMissing: There is no such recovery, it has ended, or its balance is not below zero
+            any more.
+    """
+    currency = get(tx, recovery_id).currency
+    availability.hold(tx, tenant, currency)
+    ledger.lock_funds(tx, tenant, currency)
+    found = lock(tx, recovery_id)
+    if found.status != "open":
+        raise errors.ResourceMissing(f"The recovery has ended: it is {found.status}.")
+    missing = -ledger.balance(tx, tenant, currency, Chart.AVAILABLE)
+    if missing <= 0:
+        raise errors.ResourceMissing("The balance is not below zero any more.")
+    return found, missing
 
 
 def _found(recovery: Recovery | None, recovery_id: UUID) -> Recovery:

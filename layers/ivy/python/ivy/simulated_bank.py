@@ -1,9 +1,9 @@
 """A bank for tests: takes the files of orders in test mode, and answers as banks do.
 
 A file in EUR or GBP is reported on at once: what the numbers of ``simulated_bank_accounts`` refuse
-is rejected, the rest is being settled. On the day of execution a statement shows each debit. Two
-business days later comes what those numbers return: by a file of returns in the United States, by a
-statement elsewhere.
+is rejected, the rest is being settled. On the day of execution a statement shows each debit, or, of
+a file that collects, each credit. Two business days later comes what those numbers return: by a
+file of returns in the United States, by a statement elsewhere.
 
 It has no database. Everything that it will say of a file follows from the file, so whoever dies on
 the way says it again with the same bytes, which has no effect. What is not due yet lies beside the
@@ -158,8 +158,9 @@ def answers(orders: Orders) -> Iterator[Said]:
         return
     day = orders.execute_on
     account = _account(orders)
+    what, way = ("collections", 1) if orders.collects else ("debits", -1)
     yield _statement(
-        account, "debits", day, [_line(each, -1, day, orders.description) for each in codes]
+        account, what, day, [_line(each, way, day, orders.description) for each in codes]
     )
     back = [(each, code) for each, code in codes.items() if code is not None]
     if not back:
@@ -168,7 +169,7 @@ def answers(orders: Orders) -> Iterator[Said]:
     if orders.rail == "ach":
         yield _returns(orders, day, back)
     yield _statement(
-        account, "returns", day, [_line(each, 1, day, f"RETURN {code}") for each, code in back]
+        account, "returns", day, [_line(each, -way, day, f"RETURN {code}") for each, code in back]
     )
 
 
@@ -205,14 +206,14 @@ def _statement(account: Account, what: str, day: date, lines: list[StatementLine
     """State one day of the account: what left leaves nothing, what came in is all there is."""
     total_minor = sum(each.amount_minor for each in lines)
     number = account.named_after.int % 10**15
-    first = what == "debits"
+    first = what in {"debits", "collections"}
     statement = Statement(
         account=account.number,
         currency=account.currency,
         statement_id=f"{what[0].upper()}-{number}",
         on=day,
-        opening_minor=-total_minor if first else 0,
-        closing_minor=0 if first else total_minor,
+        opening_minor=max(-total_minor, 0),
+        closing_minor=max(total_minor, 0),
         lines=tuple(lines),
     )
     created_at = datetime.combine(day, time(18), UTC)
@@ -267,6 +268,7 @@ def _returns(orders: Orders, day: date, back: list[tuple[Order, str]]) -> Said:
                 receiver_bank=each.bank[:8],
                 name=each.name,
                 company_id=orders.company_id,
+                direction="debit" if orders.collects else "credit",
                 kind="savings" if each.savings else "checking",
             )
             for each, code in back

@@ -18,6 +18,7 @@ from ivy.bank_files.xml_messages import read as read_message
 Rail = Literal["ach", "iso20022"]
 
 PAIN_001 = "pain.001.001.09"
+PAIN_008 = "pain.008.001.08"
 
 ACH_ACCOUNT = "900000000001"
 """Which account of Ivy's an ACH file is taken from: the bank knows it by the company's id."""
@@ -25,7 +26,7 @@ ACH_ACCOUNT = "900000000001"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One transfer; ``number`` is the receiver's account number or IBAN."""
+    """One transfer; ``number`` is the other party's account number or IBAN."""
 
     end_to_end_id: str
     amount_minor: int
@@ -38,7 +39,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """One file; ``name`` is what its answers are named after: its id, and whose it is."""
+    """One file; ``name`` is what its answers are named after: its id, and whose it is.
+
+    It ``collects`` where the money comes to the account.
+    """
 
     name: str
     rail: Rail
@@ -51,13 +55,16 @@ class Orders:
     account_bank: str = ""
     company_id: str = ""
     description: str = "PAYOUT"
+    collects: bool = False
 
 
 def read(name: str, content: bytes) -> Orders:
     """Return what a file asks for; its name is the whole id that its header has no room for."""
     name = name.rpartition(".")[0]
     if content.startswith(b"<"):
-        return _pain_001(name, content)
+        return (
+            _pain_008(name, content) if PAIN_008.encode() in content else _pain_001(name, content)
+        )
     return _nacha(name, content.decode("ascii").splitlines())
 
 
@@ -88,6 +95,7 @@ def _nacha(name: str, records: list[str]) -> Orders:
         account_bank=header[3:13].strip(),
         company_id=batch[40:50].strip(),
         description=batch[53:63].strip(),
+        collects=batch[1:4] == "225",
     )
 
 
@@ -108,16 +116,35 @@ def _pain_001(name: str, content: bytes) -> Orders:
         execute_on=read_date(day.text, day.line),
         currency=transfers[0].one("Amt", "InstdAmt").attributes["Ccy"],
         account=payment.value("DbtrAcct", "Id", "IBAN"),
-        orders=tuple(map(_transfer, transfers)),
+        orders=tuple(_order(each, each.one("Amt", "InstdAmt"), "Cdtr") for each in transfers),
         description=transfers[0].optional_value("RmtInf", "Ustrd") or "PAYOUT",
     )
 
 
-def _transfer(node: Node) -> Order:
-    amount = node.one("Amt", "InstdAmt")
+def _pain_008(name: str, content: bytes) -> Orders:
+    message = read_message(content, PAIN_008)
+    created, payment = message.one("GrpHdr", "CreDtTm"), message.one("PmtInf")
+    day = payment.one("ReqdColltnDt")
+    return Orders(
+        name=name,
+        rail="iso20022",
+        file_id=name.partition(".")[0],
+        created_at=read_instant(created.text, created.line),
+        execute_on=read_date(day.text, day.line),
+        currency="EUR",
+        account=payment.value("CdtrAcct", "Id", "IBAN"),
+        orders=tuple(
+            _order(each, each.one("InstdAmt"), "Dbtr") for each in payment.all("DrctDbtTxInf")
+        ),
+        description="RECOVERY",
+        collects=True,
+    )
+
+
+def _order(node: Node, amount: Node, party: str) -> Order:
     return Order(
         end_to_end_id=our_reference(node.value("PmtId", "EndToEndId")),
         amount_minor=read_decimal(amount.text, amount.attributes["Ccy"], amount.line),
-        number=node.value("CdtrAcct", "Id", "IBAN"),
-        name=node.value("Cdtr", "Nm"),
+        number=node.value(f"{party}Acct", "Id", "IBAN"),
+        name=node.value(party, "Nm"),
     )

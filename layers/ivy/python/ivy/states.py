@@ -30,6 +30,7 @@ Kind = Literal[
     "test_clock",
     "balance",
     "recovery",
+    "recovery_debit",
 ]
 
 MAY_MOVE_NOTHING = frozenset({"settlement.closed"})
@@ -147,6 +148,18 @@ def _of_debts() -> Iterator[Transition]:
     yield Transition("recovery", BEGIN, "open", "recovery.opened")
     yield Transition("recovery", "open", "recovered", "recovery.recovered")
     yield Transition("recovery", "open", "written_off", "recovery.written_off", p.RECOVERY_WRITEOFF)
+
+    sent = "in_transit"
+    yield Transition("recovery_debit", BEGIN, "pending", "recovery_debit.created")
+    yield Transition("recovery_debit", "pending", "canceled", "recovery_debit.canceled")
+    told: EventType = "recovery_debit.in_transit"
+    yield Transition("recovery_debit", "pending", sent, told, p.DEBIT_SENT)
+    told = "recovery_debit.collected"
+    yield Transition("recovery_debit", sent, "collected", told, p.DEBIT_COLLECTED)
+    told = "recovery_debit.failed"
+    yield Transition("recovery_debit", sent, "failed", told, p.DEBIT_REVERSED)
+    told = "recovery_debit.returned"
+    yield Transition("recovery_debit", "collected", "returned", told, p.DEBIT_RETURNED)
 
 
 TRANSITIONS = tuple(_transitions())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, Literal, LiteralString
+from typing import Annotated, Any, Literal, LiteralString, get_args
 from uuid import UUID
 
 from pydantic import Field
@@ -17,6 +17,7 @@ from ivy import (
     acquirer_lines,
     acquirer_settlements,
     bank_lines,
+    bank_orders,
     errors,
     faults,
     ids,
@@ -24,6 +25,7 @@ from ivy import (
     observe,
     suspense_items,
 )
+from ivy.bank_lines import Taker
 from ivy.database import Transaction
 from ivy.late_refusals import LateRefusal
 from ivy.ledger import ACQUIRER_RECEIVABLE, Chart
@@ -34,9 +36,13 @@ MAX_SHOWN = 200
 _SUSPENSE = ids.Prefix("sus")
 _RECEIPT = ids.Prefix("br")
 _PAYOUT = ids.Prefix("po")
+_DEBIT = ids.Prefix("rd")
 _SETTLEMENT = ids.Prefix("acs")
 
-Target = Literal["payout", "acquirer", "rounding", "loss"]
+Target = Literal["payout", "debit", "acquirer", "rounding", "loss"]
+_TAKERS: dict[str, Taker] = {"payout": "payout", "debit": "debit"}
+_KINDS: dict[Taker, bank_orders.Kind] = {"payout": "payout", "debit": "recovery_debit"}
+_MAY_COME_BACK = ("paid", "collected", "returned")
 _CHARTS = {"rounding": Chart.ROUNDING, "loss": Chart.LOSS_WRITEOFF}
 
 
@@ -67,6 +73,7 @@ class SuspenseItem(Object):
     end_to_end_id: str | None
     description: str
     payout: str | None
+    debit: str | None
     settlement: str | None
     receipt: str
     file: str
@@ -100,6 +107,7 @@ class SuspenseResolution(Input):
     item: Annotated[str, Field(pattern="^sus_[0-9a-f]{32}$")]
     resolved_as: Target
     payout: Annotated[str, Field(pattern="^po_[0-9a-f]{32}$")] | None = None
+    debit: Annotated[str, Field(pattern="^rd_[0-9a-f]{32}$")] | None = None
     connector: ShortText | None = None
     settlement: Annotated[str, Field(pattern="^acs_[0-9a-f]{32}$")] | None = None
     by: ShortText
@@ -129,6 +137,7 @@ class _Shown:
     end_to_end_id: str | None
     description: str
     payout_id: UUID | None
+    debit_id: UUID | None
     settlement_id: UUID | None
     receipt_id: UUID
     file: str
@@ -146,10 +155,11 @@ class _Item(Open):
 
 
 @dataclass(frozen=True, slots=True)
-class _Payout:
+class _Order:
     amount: int
     currency: str
     status: str
+    is_back: bool
     moved: bool
 
 
@@ -173,6 +183,7 @@ def find(tx: Transaction, query: SuspenseQuery) -> SuspenseList:
                 end_to_end_id=each.end_to_end_id,
                 description=each.description,
                 payout=_PAYOUT.write(each.payout_id) if each.payout_id else None,
+                debit=_DEBIT.write(each.debit_id) if each.debit_id else None,
                 settlement=_SETTLEMENT.write(each.settlement_id) if each.settlement_id else None,
                 receipt=_RECEIPT.write(each.receipt_id),
                 file=each.file,
@@ -189,23 +200,24 @@ def resolve(tx: Transaction, found: SuspenseResolution) -> SuspenseResolved:
 
     Raises:
         ResourceMissing: There is no such item, or it was resolved otherwise.
-        RequestInvalid: It is not what was found: another amount than the payout's, a payout that
+        RequestInvalid: It is not what was found: another amount than the order's, an order that
             has moved this way on a statement already, a settlement that has been received, or more
             than rounding can be.
     """
     item = tx.row(_Item, _ITEM, id=_SUSPENSE.read(found.item))
     if item is None:
         raise errors.ResourceMissing(f"No suspense item {found.item}.")
-    payout_id = _PAYOUT.read(found.payout) if found.payout else None
+    order_id = _order_id(found)
     settlement_id = _SETTLEMENT.read(found.settlement) if found.settlement else None
     if item.resolved_as is not None:
         was = (item.resolved_as, item.target, item.connector)
-        if was != (found.resolved_as, payout_id or settlement_id, found.connector):
+        if was != (found.resolved_as, order_id or settlement_id, found.connector):
             raise errors.ResourceMissing(f"{found.item} was resolved as {item.resolved_as}.")
         return _resolved(found, item.resolution, changed=False)
     _check_wanted(found)
-    if found.resolved_as == "payout":
-        _give(tx, item, payout_id, found)
+    taker = _TAKERS.get(found.resolved_as)
+    if taker is not None:
+        _give(tx, item, taker, order_id, found)
     elif settlement_id is not None:
         _give_to_settlement(tx, item, settlement_id, found)
     else:
@@ -218,10 +230,11 @@ def resolve(tx: Transaction, found: SuspenseResolution) -> SuspenseResolved:
 
 def _check_wanted(found: SuspenseResolution) -> None:
     """Refuse what is said beside the kind of resolution that it belongs to."""
-    if found.resolved_as != "payout" and found.payout is not None:
-        raise errors.RequestInvalid.of(
-            "payout", "not_wanted", "is not wanted: the item is no payout's"
-        )
+    for name in get_args(Taker):
+        if found.resolved_as != name and getattr(found, name) is not None:
+            raise errors.RequestInvalid.of(
+                name, "not_wanted", f"is not wanted: the item is no {name}'s"
+            )
     for name in ("connector", "settlement"):
         if found.resolved_as != "acquirer" and getattr(found, name) is not None:
             raise errors.RequestInvalid.of(
@@ -229,40 +242,47 @@ def _check_wanted(found: SuspenseResolution) -> None:
             )
 
 
-def _give(tx: Transaction, item: _Item, payout_id: UUID | None, found: SuspenseResolution) -> None:
-    """Say that a line is a payout's, which the payout hears as if its bank had said it."""
+def _order_id(found: SuspenseResolution) -> UUID | None:
+    """Return the payout or debit that was named, if one was."""
+    if found.payout is not None:
+        return _PAYOUT.read(found.payout)
+    return _DEBIT.read(found.debit) if found.debit is not None else None
+
+
+def _give(
+    tx: Transaction, item: _Item, taker: Taker, order_id: UUID | None, found: SuspenseResolution
+) -> None:
+    """Say that a line is an order's, which hears it as if its bank had said it."""
     if item.settlement_id is not None:
+        raise errors.RequestInvalid.of(taker, "difference", "takes no difference from a settlement")
+    sign = 1 if item.amount > 0 else -1
+    order = tx.row(
+        _Order, _THE_ORDER, kind=_KINDS[taker], id=order_id, livemode=item.livemode, sign=sign
+    )
+    if order is None or order_id is None:
+        raise errors.RequestInvalid.of(taker, "missing", f"is no {taker} of this mode")
+    if (order.amount, order.currency) != (abs(item.amount), item.currency):
         raise errors.RequestInvalid.of(
-            "payout", "difference", "takes no difference from a settlement"
+            taker, "other_amount", "is of another amount or currency than the item"
         )
-    left = item.amount < 0
-    payout = tx.row(_Payout, _THE_PAYOUT, id=payout_id, livemode=item.livemode, incoming=not left)
-    if payout is None:
-        raise errors.RequestInvalid.of("payout", "missing", "is no payout of this mode")
-    if (payout.amount, payout.currency) != (abs(item.amount), item.currency):
+    if order.moved:
+        raise errors.RequestInvalid.of(taker, "stated", "has moved this way on a statement already")
+    if order.status not in (_MAY_COME_BACK if order.is_back else ("in_transit", *_MAY_COME_BACK)):
         raise errors.RequestInvalid.of(
-            "payout", "other_amount", "is of another amount or currency than the item"
-        )
-    if payout.moved:
-        raise errors.RequestInvalid.of(
-            "payout", "stated", "has moved this way on a statement already"
-        )
-    if payout.status not in (("in_transit", "paid", "returned") if left else ("paid", "returned")):
-        raise errors.RequestInvalid.of(
-            "payout", "state", f"is {payout.status} and does not take this line"
+            taker, "state", f"is {order.status} and does not take this line"
         )
     at = ids.now()
     tx.run(
         _SAY,
         id=ids.new(at),
-        payout=payout_id,
+        kind=_KINDS[taker],
+        order=order_id,
         line=item.line_id,
         at=at,
-        outcome="paid" if left else "came_back",
-        failure_code=None if left else "returned",
+        outcome="came_back" if order.is_back else "paid",
+        failure_code="returned" if order.is_back else None,
     )
-    assert payout_id is not None  # noqa: S101 - it was found by it
-    bank_lines.give_to_payout(tx, item, payout_id, by=found.by, reason=found.reason, at=at)
+    bank_lines.give_to_order(tx, item, taker, order_id, by=found.by, reason=found.reason, at=at)
 
 
 def _give_to_settlement(
@@ -336,8 +356,8 @@ _OPEN: LiteralString = (
     """
     SELECT item.id, item.livemode, item.amount, item.currency, booked_on, opened_at,
            (extract(epoch FROM now() - opened_at) / 86400)::double precision AS age_days,
-           bank_reference, end_to_end_id, description, payout_id, settlement_id, receipt_id,
-           bank_receipts.name AS file, statement_id, ordinal
+           bank_reference, end_to_end_id, description, payout_id, debit_id, settlement_id,
+           receipt_id, bank_receipts.name AS file, statement_id, ordinal
     FROM suspense_items AS item
     JOIN bank_lines ON bank_lines.id = line_id
     JOIN bank_receipts ON bank_receipts.id = receipt_id
@@ -353,19 +373,23 @@ _ITEM = """
     WHERE item.id = %(id)s FOR NO KEY UPDATE OF item
 """
 
-_THE_PAYOUT = """
-    SELECT amount, currency, status,
-           EXISTS (SELECT FROM bank_lines WHERE payout_id = payouts.id AND outcome <> 'suspense'
-                   AND (bank_lines.amount > 0) = %(incoming)s) AS moved
-    FROM payouts WHERE id = %(id)s AND livemode = %(livemode)s AND bank_file IS NOT NULL
+_THE_ORDER = """
+    SELECT amount, currency, status, way <> %(sign)s AS is_back,
+           EXISTS (SELECT FROM bank_lines
+                   WHERE orders.id IN (payout_id, debit_id) AND outcome <> 'suspense'
+                     AND sign(bank_lines.amount) = %(sign)s) AS moved
+    FROM bank_orders AS orders
+    WHERE (kind, id, livemode) = (%(kind)s, %(id)s, %(livemode)s) AND bank_file IS NOT NULL
 """
 
 _SAY = """
-    INSERT INTO bank_answers (merchant_id, livemode, id, payout_id, receipt_id, created_at,
-                              outcome, failure_code)
-    SELECT payouts.merchant_id, payouts.livemode, %(id)s, payouts.id, receipt_id, %(at)s,
-           %(outcome)s, %(failure_code)s
-    FROM payouts JOIN bank_lines ON bank_lines.id = %(line)s
-    WHERE payouts.id = %(payout)s AND payouts.livemode = bank_lines.livemode
-    ON CONFLICT ON CONSTRAINT said_once DO NOTHING
+    INSERT INTO bank_answers (merchant_id, livemode, id, payout_id, debit_id, receipt_id,
+                              created_at, outcome, failure_code)
+    SELECT orders.merchant_id, orders.livemode, %(id)s,
+           CASE kind WHEN 'payout' THEN orders.id END,
+           CASE kind WHEN 'recovery_debit' THEN orders.id END,
+           receipt_id, %(at)s, %(outcome)s, %(failure_code)s
+    FROM bank_orders AS orders JOIN bank_lines ON bank_lines.id = %(line)s
+    WHERE (kind, orders.id) = (%(kind)s, %(order)s) AND orders.livemode = bank_lines.livemode
+    ON CONFLICT DO NOTHING -- it was said before
 """

@@ -8,12 +8,13 @@ from uuid import UUID
 
 from pydantic import Field
 
-from ivy import availability, errors, faults, ids, ledger, recoveries
+from ivy import errors, faults, ids, ledger, recoveries, recovery_debits
 from ivy.database import Tenant, Transaction
 from ivy.ledger import Chart, Posting, PostingKind, credit, debit
 from ivy.models import Input, Object, ShortText, Time, example
 from ivy.operations import account_name, tenant_of
 from ivy.recoveries import Recovery, Status
+from ivy.recovery_debits import Status as DebitStatus
 
 MAX_SHOWN = 500
 
@@ -47,10 +48,13 @@ class Debt(Object):
     write_off_proposed: int | None
     proposed_by: str | None
     reason: str | None
+    debit: ids.RecoveryDebitId | None
+    debit_amount: int | None
+    debit_status: DebitStatus | None
 
 
 class DebtList(Object):
-    """Balances below zero, oldest first."""
+    """Balances below zero or with a debit under way, oldest first."""
 
     object: Literal["debt_list"] = "debt_list"
     data: list[Debt]
@@ -118,10 +122,16 @@ class _Row(Object):
     proposed: int | None
     proposed_by: str | None
     reason: str | None
+    debit: UUID | None
+    debit_amount: int | None
+    debit_status: DebitStatus | None
 
 
 def find(tx: Transaction, query: RecoveryQuery, at: datetime) -> DebtList:
-    """Return balances that are below zero now, oldest first; runs as ``ivy_jobs``."""
+    """Return balances that are below zero, or were and have a debit under way, oldest first.
+
+    Runs as ``ivy_jobs``.
+    """
     rows = tx.rows(_Row, _DEBTS, at=at, live=query.live, limit=MAX_SHOWN)
     return DebtList(
         data=[
@@ -140,6 +150,9 @@ def find(tx: Transaction, query: RecoveryQuery, at: datetime) -> DebtList:
                 write_off_proposed=row.proposed,
                 proposed_by=row.proposed_by,
                 reason=row.reason,
+                debit=row.debit,
+                debit_amount=row.debit_amount,
+                debit_status=row.debit_status,
             )
             for row in rows
         ]
@@ -227,20 +240,15 @@ def approve(tx: Transaction, approval: Approval) -> WriteOff:
 def _under_way(tx: Transaction, tenant: Tenant, recovery_id: UUID) -> tuple[Recovery, int]:
     """Return a recovery and what of its balance below zero nothing else of its merchant's can pay.
 
-    No settlement or payout moves the balance meanwhile; it is locked first, as the watch over
-    balances does too. What is pending, in reserve, under dispute or on its way may still pay a
-    debt: to give that up would be a present.
+    What is pending, in reserve, under dispute or on its way, a debit with it, may still pay a debt:
+    to give that up would be a present.
     """
-    currency = recoveries.get(tx, recovery_id).currency
-    availability.hold(tx, tenant, currency)
-    ledger.lock_funds(tx, tenant, currency)
-    found = recoveries.lock(tx, recovery_id)
-    if found.status != "open":
-        raise errors.ResourceMissing(f"The recovery has ended: it is {found.status}.")
-    missing = -ledger.balance(tx, tenant, currency, Chart.AVAILABLE)
-    if missing <= 0:
-        raise errors.ResourceMissing("The balance is not below zero any more.")
-    lacking = min(missing, -ledger.balance(tx, tenant, currency, *ledger.POSITION))
+    found, missing = recoveries.lock_owing(tx, tenant, recovery_id)
+    debit_open = recovery_debits.lock_open(tx, tenant, found.id)
+    if debit_open is not None:
+        written = ids.Prefix("rd").write(debit_open.id)
+        raise errors.ResourceMissing(f"The debit {written} may still pay it.")
+    lacking = min(missing, -ledger.balance(tx, tenant, found.currency, *ledger.POSITION))
     if lacking <= 0:
         raise errors.ResourceMissing("What is pending or held for the merchant can still pay it.")
     return found, lacking
@@ -280,7 +288,8 @@ _DEBTS = """
     SELECT balance_states.merchant_id, balance_states.livemode, public_id, balance_states.currency,
            held.available, recoveries.id AS recovery, recoveries.status,
            recoveries.created_at AS opened_at, recoveries.amount AS opened_with,
-           proposed, proposed_by, reason, first.negative_since,
+           proposed, proposed_by, recoveries.reason, first.negative_since,
+           debits.id AS debit, debits.amount AS debit_amount, debits.status AS debit_status,
            (extract(epoch FROM %(at)s + coalesce(ahead, '0') - first.negative_since) / 86400)
                ::integer AS days
     FROM balance_states
@@ -291,6 +300,10 @@ _DEBTS = """
     LEFT JOIN recoveries ON (recoveries.merchant_id, recoveries.livemode, recoveries.currency)
             = (balance_states.merchant_id, balance_states.livemode, balance_states.currency)
         AND recoveries.status NOT IN ('recovered', 'written_off')
+    LEFT JOIN recovery_debits AS debits
+        ON (debits.merchant_id, debits.livemode, debits.recovery_id)
+            = (recoveries.merchant_id, recoveries.livemode, recoveries.id)
+        AND debits.status IN ('pending', 'in_transit')
     CROSS JOIN LATERAL (
         SELECT balance_states.merchant_id * 10000000 + currencies.number * 10000
                + balance_states.livemode::integer * 1000 + 220 AS number) AS account
@@ -306,7 +319,7 @@ _DEBTS = """
     CROSS JOIN LATERAL (
         SELECT least(balance_states.negative_since, recoveries.negative_since) AS negative_since)
         AS first
-    WHERE balance_states.status = 'negative' AND held.available < 0
+    WHERE ((balance_states.status = 'negative' AND held.available < 0) OR debits.id IS NOT NULL)
       AND (%(live)s::boolean IS NULL OR balance_states.livemode = %(live)s)
     ORDER BY first.negative_since
     LIMIT %(limit)s

@@ -1,8 +1,9 @@
 """The files that banks take and give. Pure: no database, no network, no clock.
 
-``nacha`` and ``pain001`` turn a ``PaymentFile`` into what a bank carries out. ``nacha_returns`` and
-``pain002`` read what became of it, ``camt053`` and ``bai2`` read statements, and each of these four
-also writes its format, for a bank that is simulated. ``reasons`` says what a bank's codes mean.
+``nacha``, ``pain001`` and ``pain008`` turn a ``PaymentFile`` into what a bank carries out: it pays,
+or collects. ``nacha_returns`` and ``pain002`` read what became of it, ``camt053`` and ``bai2`` read
+statements, and each of these four also writes its format, for a bank that is simulated. ``reasons``
+says what a bank's codes mean.
 
 A file is whole or refused: whatever is wrong with one raises ``BankFileError`` and nothing of it is
 returned. The same input gives the same bytes.
@@ -65,47 +66,63 @@ Account = UsAccount | IbanAccount
 
 @dataclass(frozen=True, slots=True)
 class Originator:
-    """Who pays, and from where.
+    """Whose account a file is about: it pays, or collects.
 
     Attributes:
         company_id: What its bank calls it: at most 10 characters for ACH, 35 for ISO 20022.
         bank_name: The name of its bank, where the format has room for one.
+        creditor_id: What the SEPA calls it as one who collects; empty if it never does.
     """
 
     name: str
     company_id: str
     account: Account
     bank_name: str = ""
+    creditor_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class CreditTransfer:
-    """One payment to one creditor.
+class Mandate:
+    """What the holder of an account has signed, so that it may be debited.
+
+    Attributes:
+        reference: At most 35 characters, which its bank sees.
+    """
+
+    reference: str
+    signed_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One payment to one party, or collected from it.
 
     Attributes:
         end_to_end_id: Ours, at most 35 characters; comes back in reports and statements.
         trace: 1 to 9,999,999, unique in its file; comes back in ACH returns.
         amount_minor: More than zero.
         remittance: What it is for, as lines. Text may be shortened where a format has no room.
+        mandate: What allows to collect it; SEPA wants it in the file.
     """
 
     end_to_end_id: str
     trace: int
     amount_minor: int
     currency: str
-    creditor_name: str
-    creditor: Account
+    party_name: str
+    party: Account
     remittance: tuple[str, ...] = ()
+    mandate: Mandate | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentFile:
-    """What one bank is asked to pay on one day, in one currency.
+    """What one bank is asked to pay, or to collect, on one day and in one currency.
 
     Attributes:
         file_id: Ours, at most 35 characters; comes back in reports.
         created_at: Aware; written in UTC.
-        execute_on: The day the originator's account is debited.
+        execute_on: The day on which the originator's account is debited, or credited.
     """
 
     file_id: str
@@ -113,7 +130,7 @@ class PaymentFile:
     execute_on: date
     originator: Originator
     currency: str
-    transfers: tuple[CreditTransfer, ...]
+    transfers: tuple[Payment, ...]
 
 
 def check(file: PaymentFile) -> None:
@@ -155,7 +172,7 @@ def bounded(content: bytes) -> bytes:
     return content
 
 
-def _check_transfer(transfer: CreditTransfer, currency: str) -> None:
+def _check_transfer(transfer: Payment, currency: str) -> None:
     check_identifier(transfer.end_to_end_id, "end_to_end_id")
     if transfer.currency != currency:
         raise BankFileError(None, f"a transfer in {transfer.currency} in a file in {currency}")

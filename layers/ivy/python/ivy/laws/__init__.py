@@ -60,5 +60,8 @@ OBJECTS: LiteralString = """
         FROM balance_states
         UNION ALL
         SELECT 'rcv', 'recovery', merchant_id, livemode, id, version, status
-        FROM recoveries)"""
+        FROM recoveries
+        UNION ALL
+        SELECT 'rd', 'recovery_debit', merchant_id, livemode, id, version, status
+        FROM recovery_debits)"""
 """Everything with a state machine, and its state in the machine's terms."""

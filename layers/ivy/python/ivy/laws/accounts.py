@@ -53,6 +53,11 @@ _OWED: LiteralString = (
     forgiven AS (
         SELECT merchant_id, livemode, currency, sum(written_off) AS amount
         FROM recoveries WHERE status = 'written_off' GROUP BY 1, 2, 3),
+    debited AS (
+        SELECT merchant_id, livemode, currency,
+               coalesce(sum(amount) FILTER (WHERE status = 'in_transit'), 0) AS in_transit,
+               coalesce(sum(amount) FILTER (WHERE status = 'collected'), 0) AS collected
+        FROM recovery_debits GROUP BY 1, 2, 3),
     deposited AS ( -- ours: a merchant sees the promise, and not the posting
         SELECT livemode, currency,
                coalesce(sum(amount) FILTER (WHERE ledger_transaction IS NOT NULL), 0)
@@ -106,6 +111,12 @@ _OWED: LiteralString = (
         CROSS JOIN LATERAL (VALUES
             ('available', amount),
             ('loss:writeoff', amount)) AS line (name, amount)
+        UNION ALL
+        SELECT merchant_id, livemode, currency, line.name, line.amount FROM debited
+        CROSS JOIN LATERAL (VALUES
+            ('available', in_transit + collected),
+            ('debit_in_transit', in_transit),
+            ('bank:client', collected)) AS line (name, amount)
         UNION ALL"""
     + banking.OWED
     + ")"
@@ -114,8 +125,8 @@ _OWED: LiteralString = (
 L5 = Law(
     "L5",
     "Each account is what the objects say it must be: charges and their days, refunds, disputes,"
-    " reserves, payouts, recoveries, lines of statements, settlements of acquirers. bank:client is"
-    " what banks state, but for what is on its way.",
+    " reserves, payouts, recoveries and their debits, lines of statements, settlements of"
+    " acquirers. bank:client is what banks state, but for what is on its way.",
     "WITH"
     + _OWED
     + ","
@@ -154,8 +165,8 @@ L5 = Law(
 # mixed into it. Our fees stay in it and are owed to nobody, so it may hold more than is owed. An
 # acquirer takes its costs out of it before we have brought them, so they are added. What is missing
 # then is one merchant's money that went to another, whose debt is more than all our fees; debts are
-# never money, written off or not. In the books of one merchant its own debt is nobody else's loss,
-# and is added too.
+# never money, written off, on their way by a debit or neither. In the books of one merchant its own
+# debt is nobody else's loss, and is added too.
 L11 = Law(
     "L11",
     "Client money, what acquirers owe and what disputes withdrew, with the costs that are ours to"
@@ -176,6 +187,7 @@ L11 = Law(
                    OR part IN ('acquirer_receivable', 'disputes_receivable')), 0) AS pool,
                coalesce(sum(amount) FILTER (WHERE name = 'expense:processor'), 0) AS costs,
                coalesce(sum(amount) FILTER (WHERE name = 'loss:writeoff'), 0) AS forgiven,
+               coalesce(sum(amount) FILTER (WHERE name = 'debit_in_transit'), 0) AS in_transit,
                coalesce(-sum(amount) FILTER (WHERE name = 'refunds_payable'), 0) AS refunds
         FROM balances GROUP BY mode, currency),
     merchants_have AS (
@@ -185,7 +197,8 @@ L11 = Law(
         SELECT mode, currency, sum(greatest(amount, 0)) AS owed, sum(greatest(-amount, 0)) AS debts
         FROM merchants_have GROUP BY mode, currency)
     SELECT CASE WHEN pool + costs
-                    + CASE WHEN current_merchant() IS NULL THEN 0 ELSE debts + forgiven END
+                    + CASE WHEN current_merchant() IS NULL THEN 0
+                           ELSE debts + forgiven + in_transit END
                     < owed + refunds THEN
         concat(code, CASE mode WHEN 0 THEN ', test mode: ' ELSE ', live mode: ' END,
                owed + refunds, ' are owed, ', pool, ' are held and ', costs,

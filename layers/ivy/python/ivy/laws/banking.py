@@ -1,7 +1,7 @@
 """Laws of the bank: what its statements say of our accounts, and what waits to be explained.
 
 A merchant sees no line of a statement and nothing in suspense. In its own proof every movement of
-its payouts is one that no statement shows yet, and the laws hold as they do for all.
+its payouts and debits is one that no statement shows yet, and the laws hold as they do for all.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ STATED: LiteralString = """
                coalesce(sum(amount) FILTER (WHERE outcome = 'new'), 0) AS not_posted
         FROM bank_lines GROUP BY 1, 2),
     moved AS (
-        SELECT livemode, currency, id, -amount AS amount FROM payouts
-        WHERE status IN ('paid', 'returned')
+        SELECT livemode, currency, id, way * amount AS amount FROM bank_orders
+        WHERE status IN ('paid', 'collected', 'returned')
         UNION ALL
-        SELECT livemode, currency, id, amount FROM payouts WHERE status = 'returned'),
+        SELECT livemode, currency, id, -way * amount FROM bank_orders WHERE status = 'returned'),
     not_stated AS (
         SELECT moved.livemode::integer AS mode, moved.currency, sum(moved.amount) AS amount
         FROM moved
-        LEFT JOIN bank_lines ON payout_id = moved.id AND outcome = 'payout'
-            AND bank_lines.amount = moved.amount
+        LEFT JOIN bank_lines ON coalesce(payout_id, debit_id) = moved.id
+            AND outcome IN ('payout', 'debit') AND bank_lines.amount = moved.amount
         WHERE bank_lines.id IS NULL GROUP BY 1, 2),
     in_suspense AS (
         SELECT livemode::integer AS mode, currency, sum(amount) AS amount
@@ -110,14 +110,15 @@ L13 = Law(
     LEFT JOIN open USING (code)
     UNION ALL
     SELECT CASE WHEN now() - said.created_at >= make_interval(days => max_open_days) THEN
-        concat('po_', replace(payout_id::text, '-', ''), ' was refused ',
+        concat(coalesce('po_' || replace(payout_id::text, '-', ''),
+                        'rd_' || replace(debit_id::text, '-', '')), ' was refused ',
                extract(day FROM now() - said.created_at),
                ' days ago, after it was paid, and no statement shows it back')
     END
     FROM bank_answers AS said
-    JOIN payouts ON (payouts.merchant_id, payouts.livemode, payouts.id)
-        = (said.merchant_id, said.livemode, said.payout_id)
+    JOIN bank_orders AS orders ON (orders.merchant_id, orders.livemode, orders.id)
+        = (said.merchant_id, said.livemode, coalesce(payout_id, debit_id))
     JOIN clearing_accounts ON clearing_accounts.code = 180
-    WHERE unstated AND applied_at IS NULL AND payouts.status = 'paid'
+    WHERE unstated AND applied_at IS NULL AND orders.status IN ('paid', 'collected')
     """,
 )

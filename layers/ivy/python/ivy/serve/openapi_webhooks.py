@@ -13,6 +13,7 @@ from ivy.events import EVENT_TYPES, Notification
 from ivy.merchants import MerchantSettings
 from ivy.payouts import Payout
 from ivy.recoveries import Recovery
+from ivy.recovery_debits import RecoveryDebit
 from ivy.refunds import Refund
 from ivy.reports import Report
 from ivy.reserves import Reserve
@@ -32,11 +33,12 @@ DATA = {
     "webhook_endpoint": Endpoint.__name__,
     "balance": BalanceState.__name__,
     "recovery": Recovery.__name__,
+    "recovery_debit": RecoveryDebit.__name__,
     "merchant": MerchantSettings.__name__,
 }
 """The schema of ``data``, by the first part of an event's type."""
 
-UNROUTED = (Reserve, BalanceState, Recovery)
+UNROUTED = (Reserve, BalanceState, Recovery, RecoveryDebit)
 """What no route answers with; everything else is described there."""
 
 _DESCRIPTION = """\

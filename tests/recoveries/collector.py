@@ -1,0 +1,61 @@
+"""A merchant who owes and has signed a mandate, its bank, and the operators who collect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from functions.merchants import configure
+from functions.recoveries import cancel, debit
+from tests.bank.exchange import Exchange
+from tests.recoveries.debtor import Debtor
+
+OWED = 1_820
+OPENED = "2026-11-30 00:05"
+"""A Monday: when the recovery opens, three banking days after the debt."""
+
+EXECUTED = "2026-12-01 09:00"
+RETURNED = "2026-12-03 09:00"
+MANDATE = {"reference": "IVY-2026-17", "signed_on": "2026-11-02"}
+
+
+class Collector(Exchange):
+    """A debtor's exchange with the bank."""
+
+    def __init__(self, debtor: Debtor) -> None:
+        super().__init__(debtor)
+        self.debtor = debtor
+
+    def agree(self, mandate: dict[str, str] | None = MANDATE) -> dict[str, Any]:
+        """Record what the merchant has signed, or that it takes it back."""
+        ((public,),) = self.rows(
+            "SELECT public_id FROM merchants WHERE id = %s", self.debtor.account.merchant_id
+        )
+        said = {"merchant": f"mer_{public.hex}", "by": "grace", "reason": "signed"}
+        return self.debtor.command(configure.handler, **said, debit_mandate=mandate)
+
+    def owe(self, number: str = "000123456789", currency: str = "USD") -> str:
+        """Owe, with a recovery that is open and a bank account; returns the account."""
+        self.debtor.accept(self.debtor.disputed(currency=currency))
+        self.debtor.work()
+        self.debtor.watch()
+        self.debtor.later(OPENED)
+        return self.linked(number)
+
+    def debit(self, **said: Any) -> dict[str, Any]:
+        """Ask for a debit of the newest recovery."""
+        named = {"account": self.debtor.name, "by": "grace", "reason": "agreed"}
+        named |= {"recovery": said.get("recovery") or self.debtor.recovery()}
+        return self.debtor.command(debit.handler, **(named | said))
+
+    def cancel(self, **said: Any) -> dict[str, Any]:
+        named = {"account": self.debtor.name, "by": "mary", "recovery": self.debtor.recovery()}
+        return self.debtor.command(cancel.handler, **(named | said))
+
+    def debits(self) -> list[tuple[str, int, str | None]]:
+        return self.rows("SELECT status, amount, failure_code FROM recovery_debits ORDER BY trace")
+
+    def recovery_states(self) -> list[str]:
+        return [str(status) for status, *_ in self.debtor.recoveries()]
+
+    def lines(self) -> list[tuple[int, str]]:
+        return self.rows("SELECT amount, outcome FROM bank_lines ORDER BY created_at, amount")
