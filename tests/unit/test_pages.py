@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ivy import ids, pages
+from ivy.database import Transaction
 from ivy.models import Object, Time
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -141,3 +142,39 @@ def test_the_default_is_ten_and_the_cursor_is_an_id_of_its_own() -> None:
     answer = page(things, ask())
     assert len(answer.data) == 10
     assert answer.model_dump()["next_cursor"] == f"cur_ch_{answer.data[-1].id.hex}"
+
+
+class Noted:
+    """Stands in for a transaction and notes what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+
+    def rows(self, _shape: type[Any], statement: str, **values: Any) -> list[Any]:
+        self.sent.append((statement, values))
+        return []
+
+
+@pytest.mark.parametrize(
+    ("asked", "conditions"),
+    [
+        ({}, ""),
+        ({"status": None, "currency": None}, ""),
+        ({"status": "failed", "currency": None}, " AND status = %(status)s"),
+        ({"a": 1, "b": 0}, " AND a = %(a)s AND b = %(b)s"),
+    ],
+)
+def test_the_statement_of_a_page_has_the_filters_that_are_asked(
+    asked: dict[str, Any], conditions: str
+) -> None:
+    noted = Noted()
+    select = "SELECT * FROM things WHERE"
+    pages.read(cast("Transaction", noted), Thing, select, ask(limit=3), asked)
+    [(statement, values)] = noted.sent
+    assert statement == (
+        "SELECT * FROM things WHERE id >= %(lowest)s AND id < %(below)s"
+        f"{conditions} ORDER BY id DESC LIMIT %(limit)s + 1"
+    )
+    given = {name: value for name, value in asked.items() if value is not None}
+    assert given.items() <= values.items()
+    assert set(values) - set(given) == {"lowest", "below", "limit"}

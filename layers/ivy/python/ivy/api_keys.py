@@ -201,18 +201,8 @@ def _scopes(caller: Caller, new: NewApiKey) -> list[str]:
 
 def page(tx: Transaction, caller: Caller, query: ApiKeyQuery) -> pages.Listing[ApiKey]:
     """Return one page of keys, newest first: a person sees both modes, a key its own."""
-    lowest, below = query.bounds()
-    rows = tx.rows(
-        ApiKey,
-        _SELECT
-        + " WHERE id >= %(lowest)s AND id < %(below)s"
-        + " AND livemode = ANY (%(modes)s) ORDER BY id DESC LIMIT %(limit)s + 1",
-        modes=_modes(caller),
-        lowest=lowest,
-        below=below,
-        limit=query.limit,
-    )
-    return pages.listing(ApiKey, rows, query.limit)
+    select = _SELECT + " WHERE livemode = ANY (%(modes)s) AND"
+    return pages.read(tx, ApiKey, select, query, modes=_modes(caller))
 
 
 def _modes(caller: Caller) -> list[bool]:

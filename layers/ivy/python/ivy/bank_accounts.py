@@ -343,21 +343,13 @@ def _found(account: BankAccount | None, account_id: UUID) -> BankAccount:
 
 def page(tx: Transaction, query: BankAccountQuery) -> pages.Listing[BankAccount]:
     """Return one page of bank accounts, newest first."""
-    lowest, below = query.bounds()
-    found = tx.rows(
+    return pages.read(
+        tx,
         BankAccount,
-        _SELECT
-        + " AND id >= %(lowest)s AND id < %(below)s"
-        + " AND (%(currency)s::text IS NULL OR currency = %(currency)s)"
-        + " AND (%(status)s::text IS NULL OR status = %(status)s)"
-        + " ORDER BY id DESC LIMIT %(limit)s + 1",
-        lowest=lowest,
-        below=below,
-        currency=query.currency,
-        status=query.status,
-        limit=query.limit,
+        _SELECT + " AND",
+        query,
+        {"status": query.status, "currency": query.currency},
     )
-    return pages.listing(BankAccount, found, query.limit)
 
 
 def change(

@@ -361,19 +361,9 @@ def settled(tx: Transaction, charge_id: UUID) -> Charge | None:
 
 def page(tx: Transaction, query: ChargeQuery) -> pages.Listing[Charge]:
     """Return one page of charges, newest first."""
-    lowest, below = query.bounds()
-    found = tx.rows(
-        Charge,
-        SELECT
-        + " WHERE charges.id >= %(lowest)s AND charges.id < %(below)s"
-        + " AND (%(status)s::text IS NULL OR status = %(status)s)"
-        + " ORDER BY charges.id DESC LIMIT %(limit)s + 1",
-        lowest=lowest,
-        below=below,
-        status=query.status,
-        limit=query.limit,
+    return pages.read(
+        tx, Charge, SELECT + " WHERE", query, {"status": query.status}, identity="charges.id"
     )
-    return pages.listing(Charge, found, query.limit)
 
 
 _CURRENT_PLAN = """

@@ -149,20 +149,15 @@ def page(tx: Transaction, endpoint_id: UUID, query: DeliveryQuery) -> pages.List
         ResourceMissing: This merchant has no such endpoint in this mode.
     """
     webhooks.get(tx, endpoint_id)
-    lowest, below = query.bounds()
-    found = tx.rows(
+    return pages.read(
+        tx,
         Delivery,
-        _LISTED
-        + " WHERE d.endpoint_id = %(endpoint)s AND d.id >= %(lowest)s AND d.id < %(below)s"
-        + " AND (%(status)s::text IS NULL OR d.status = %(status)s)"
-        + " ORDER BY d.id DESC LIMIT %(limit)s + 1",
+        _LISTED + " WHERE d.endpoint_id = %(endpoint)s AND",
+        query,
+        {"d.status": query.status},
+        identity="d.id",
         endpoint=endpoint_id,
-        lowest=lowest,
-        below=below,
-        status=query.status,
-        limit=query.limit,
     )
-    return pages.listing(Delivery, found, query.limit)
 
 
 def of_event(tx: Transaction, event: Event) -> EventWithDeliveries:

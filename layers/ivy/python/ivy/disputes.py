@@ -185,21 +185,9 @@ def _found(dispute: Dispute | None, dispute_id: UUID) -> Dispute:
 
 def page(tx: Transaction, query: DisputeQuery) -> pages.Listing[Dispute]:
     """Return one page of disputes, newest first."""
-    lowest, below = query.bounds()
-    found = tx.rows(
-        Dispute,
-        SELECT
-        + " WHERE id >= %(lowest)s AND id < %(below)s"
-        + " AND (%(charge)s::uuid IS NULL OR charge_id = %(charge)s)"
-        + " AND (%(status)s::text IS NULL OR status = %(status)s)"
-        + " ORDER BY id DESC LIMIT %(limit)s + 1",
-        lowest=lowest,
-        below=below,
-        charge=query.charge,
-        status=query.status,
-        limit=query.limit,
+    return pages.read(
+        tx, Dispute, SELECT + " WHERE", query, {"charge_id": query.charge, "status": query.status}
     )
-    return pages.listing(Dispute, found, query.limit)
 
 
 def changed(dispute: Dispute, **fields: Any) -> Dispute:

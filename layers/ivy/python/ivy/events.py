@@ -323,11 +323,16 @@ def page(tx: Transaction, query: EventQuery) -> pages.Listing[Event]:
     forward = query.after_sequence is not None
     found = tx.rows(
         Event,
-        _SELECT + _MATCHING + (_FORWARD if forward else _BACKWARD),
+        _SELECT
+        + " WHERE events.id >= %(lowest)s"
+        # only what is asked: see ``pages.read``
+        + (_OF_TYPE if query.type else "")
+        + (" AND object_id = %(object)s" if query.object else "")
+        + (_FORWARD if forward else _BACKWARD),
         lowest=lowest,
         below=below,
         after=query.after_sequence,
-        cursor=query.cursor,
+        cursor=query.last_id,
         type=query.type,
         object=_subject(query.object) if query.object else None,
         limit=query.limit,
@@ -432,11 +437,7 @@ _SELECT: LiteralString = (
     + " FROM events JOIN event_numbers ON event_id = events.id"
 )
 
-_MATCHING = """
-    WHERE events.id >= %(lowest)s
-      AND (%(type)s::text IS NULL OR %(type)s IN ('*', type, split_part(type, '.', 1) || '.*'))
-      AND (%(object)s::uuid IS NULL OR object_id = %(object)s)
-"""
+_OF_TYPE = " AND %(type)s IN ('*', type, split_part(type, '.', 1) || '.*')"
 
 _BACKWARD = " AND events.id < %(below)s ORDER BY events.id DESC LIMIT %(limit)s + 1"
 

@@ -6,15 +6,16 @@ are bounds of that range: one index serves them all, and page 10,000 costs what 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, LiteralString, Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from ivy import ids
+from ivy.database import Transaction
 from ivy.models import Input, Moment, Object
 
 MAX_PAGE = 100
@@ -51,6 +52,11 @@ class Page(Input):
             raise PydanticCustomError("cursor", "is the cursor of another list")
         return cursor
 
+    @property
+    def last_id(self) -> UUID | None:
+        """The last id of the page before."""
+        return None if self.cursor is None else UUID(hex=self.cursor.rpartition("_")[2])
+
     def bounds(self) -> tuple[UUID, UUID]:
         """Return the lowest id wanted, and the id below which the page starts."""
         lowest = max(
@@ -58,7 +64,7 @@ class Page(Input):
             _FIRST_ID if self.created_gt is None else _after(self.created_gt),
         )
         below = min(
-            _LAST_ID if self.cursor is None else UUID(hex=self.cursor.rpartition("_")[2]),
+            self.last_id or _LAST_ID,
             _LAST_ID if self.created_lt is None else _from(self.created_lt),
             _LAST_ID if self.created_lte is None else _after(self.created_lte),
         )
@@ -90,6 +96,45 @@ class _Identified(Protocol):
 
 
 Found = TypeVar("Found", bound=_Identified)
+
+
+def read(
+    tx: Transaction,
+    shape: type[Found],
+    select: LiteralString,
+    query: Page,
+    matching: Mapping[LiteralString, Any] | None = None,
+    *,
+    identity: LiteralString = "id",
+    **values: Any,
+) -> Listing[Found]:
+    """Return one page of a list, newest first.
+
+    Args:
+        tx: Of the tenant whose list it is.
+        shape: Of an item.
+        select: The statement up to its conditions: it ends in ``WHERE`` or ``AND``.
+        query: Which page.
+        matching: Columns, and what they have to be; None for any. What is not asked is left out of
+            the statement: one plan serves all values, and could not know that it is absent.
+        identity: The column of the ids that the list is in the order of.
+        values: Parameters of ``select``.
+    """
+    lowest, below = query.bounds()
+    asked = {column: value for column, value in (matching or {}).items() if value is not None}
+    found = tx.rows(
+        shape,
+        select
+        + f" {identity} >= %(lowest)s AND {identity} < %(below)s"
+        + "".join(f" AND {column} = %({column})s" for column in asked)
+        + f" ORDER BY {identity} DESC LIMIT %(limit)s + 1",
+        **values,
+        **asked,
+        lowest=lowest,
+        below=below,
+        limit=query.limit,
+    )
+    return listing(shape, found, query.limit)
 
 
 def listing(shape: type[Found], found: Sequence[Found], limit: int) -> Listing[Found]:

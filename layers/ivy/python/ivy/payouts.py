@@ -195,21 +195,9 @@ def save(
 
 def page(tx: Transaction, query: PayoutQuery) -> pages.Listing[Payout]:
     """Return one page of payouts, newest first."""
-    lowest, below = query.bounds()
-    found = tx.rows(
-        Payout,
-        _SELECT
-        + " WHERE id >= %(lowest)s AND id < %(below)s"
-        + " AND (%(status)s::text IS NULL OR status = %(status)s)"
-        + " AND (%(currency)s::text IS NULL OR currency = %(currency)s)"
-        + " ORDER BY id DESC LIMIT %(limit)s + 1",
-        lowest=lowest,
-        below=below,
-        status=query.status,
-        currency=query.currency,
-        limit=query.limit,
+    return pages.read(
+        tx, Payout, _SELECT + " WHERE", query, {"status": query.status, "currency": query.currency}
     )
-    return pages.listing(Payout, found, query.limit)
 
 
 _SELECT: LiteralString = """

@@ -282,21 +282,9 @@ def settled(tx: Transaction, refund_id: UUID) -> Refund | None:
 
 def page(tx: Transaction, query: RefundQuery) -> pages.Listing[Refund]:
     """Return one page of refunds, newest first."""
-    lowest, below = query.bounds()
-    found = tx.rows(
-        Refund,
-        _SELECT
-        + " WHERE id >= %(lowest)s AND id < %(below)s"
-        + " AND (%(charge)s::uuid IS NULL OR charge_id = %(charge)s)"
-        + " AND (%(status)s::text IS NULL OR status = %(status)s)"
-        + " ORDER BY id DESC LIMIT %(limit)s + 1",
-        lowest=lowest,
-        below=below,
-        charge=query.charge,
-        status=query.status,
-        limit=query.limit,
+    return pages.read(
+        tx, Refund, _SELECT + " WHERE", query, {"charge_id": query.charge, "status": query.status}
     )
-    return pages.listing(Refund, found, query.limit)
 
 
 def posting_of(refund: Refund, kind: PostingKind, at: datetime, *legs: ledger.Leg) -> Posting:

@@ -157,19 +157,7 @@ def get(tx: Transaction, report_id: UUID) -> Report:
 
 def page(tx: Transaction, query: ReportQuery) -> pages.Listing[Report]:
     """Return one page of reports, newest first."""
-    lowest, below = query.bounds()
-    found = tx.rows(
-        Report,
-        _SELECT
-        + " WHERE id >= %(lowest)s AND id < %(below)s"
-        + " AND (%(currency)s::text IS NULL OR currency = %(currency)s)"
-        + " ORDER BY id DESC LIMIT %(limit)s + 1",
-        lowest=lowest,
-        below=below,
-        currency=query.currency,
-        limit=query.limit,
-    )
-    return pages.listing(Report, found, query.limit)
+    return pages.read(tx, Report, _SELECT + " WHERE", query, {"currency": query.currency})
 
 
 def where(tx: Transaction, report_id: UUID) -> tuple[Report, str]:

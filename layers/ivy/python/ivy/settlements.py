@@ -126,19 +126,7 @@ def get(tx: Transaction, settlement_id: UUID) -> Settlement:
 
 def page(tx: Transaction, query: SettlementQuery) -> pages.Listing[Settlement]:
     """Return one page of settlements, newest first."""
-    lowest, below = query.bounds()
-    found = tx.rows(
-        Settlement,
-        _SELECT
-        + " WHERE id >= %(lowest)s AND id < %(below)s"
-        + " AND (%(currency)s::text IS NULL OR currency = %(currency)s)"
-        + " ORDER BY id DESC LIMIT %(limit)s + 1",
-        lowest=lowest,
-        below=below,
-        currency=query.currency,
-        limit=query.limit,
-    )
-    return pages.listing(Settlement, found, query.limit)
+    return pages.read(tx, Settlement, _SELECT + " WHERE", query, {"currency": query.currency})
 
 
 def lock(tx: Transaction, settlement_id: UUID) -> Settlement:

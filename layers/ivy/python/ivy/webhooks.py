@@ -245,19 +245,7 @@ def _found(endpoint: Endpoint | None, endpoint_id: UUID) -> Endpoint:
 
 def page(tx: Transaction, query: EndpointQuery) -> pages.Listing[Endpoint]:
     """Return one page of endpoints, newest first."""
-    lowest, below = query.bounds()
-    found = tx.rows(
-        Endpoint,
-        _SELECT
-        + " AND id >= %(lowest)s AND id < %(below)s"
-        + " AND (%(status)s::text IS NULL OR status = %(status)s)"
-        + " ORDER BY id DESC LIMIT %(limit)s + 1",
-        lowest=lowest,
-        below=below,
-        status=query.status,
-        limit=query.limit,
-    )
-    return pages.listing(Endpoint, found, query.limit)
+    return pages.read(tx, Endpoint, _SELECT + " AND", query, {"status": query.status})
 
 
 def edit(
