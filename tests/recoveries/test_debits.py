@@ -25,6 +25,7 @@ from ivy.bank_files.statements import Statement, StatementLine
 from ivy.database import Database, Tenant, Transaction
 from ivy.serve.commands import CommandError
 from ivy.serve.schedules import JobError
+from tests.bank.test_receiving import euros_stated, reported
 from tests.bank_accounts import add
 from tests.faults import points
 from tests.recoveries.collector import EXECUTED, MANDATE, OWED, RETURNED, Collector
@@ -426,6 +427,28 @@ def test_one_that_failed_takes_no_line(collector: Collector) -> None:
     assert items(collector) == [(OWED, None)]
     collector.give("back.bai2", stated((-OWED, made["id"]), number=8))
     assert items(collector) == [(-OWED, "opposite"), (OWED, "opposite")]
+
+
+def test_a_refusal_after_it_was_collected_waits_for_the_money(collector: Collector) -> None:
+    collector.owe(IBAN, "EUR")
+    owed = -collector.debtor.balance("EUR")[1]
+    made = collector.debit()
+    collector.submit()
+    collector.give("paid.xml", reported(collector, made["id"], "ACSC"))
+    collector.give("refused.xml", reported(collector, made["id"], "RJCT", "AC04"))
+    assert collector.receive()["promised"] == 0
+    assert collector.debits() == [("collected", owed, None)]
+    refused = collector.debtor.command(show.handler)["refused"]
+    assert [(each["payout"], each["debit"]) for each in refused] == [(None, made["id"])]
+    for number, amount in enumerate((owed, -owed)):
+        line = StatementLine(amount, ids.now().date(), "B", made["id"], "SDD")
+        collector.give(f"{number}.xml", euros_stated(line, name=f"S{number}"))
+        collector.receive()
+        status = "collected" if number == 0 else "returned"
+        assert collector.debits()[0][0] == status
+    assert collector.debits() == [("returned", owed, "account_closed")]
+    assert [outcome for _, outcome in collector.lines()] == ["debit", "debit"]
+    assert collector.debtor.command(show.handler)["refused"] == []
 
 
 def test_an_operator_gives_a_debit_its_line(collector: Collector) -> None:

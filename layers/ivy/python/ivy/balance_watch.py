@@ -240,7 +240,7 @@ _CANDIDATES = """
     LIMIT %(limit)s
 """
 
-# Not those that a debit on its way has lifted; one in no file is taken back at the end of its own.
+# Not those that a debit has lifted which may still fail. One that is in no file is taken back.
 _LIFTED = """
     SELECT recoveries.merchant_id, recoveries.livemode, recoveries.currency
     FROM recoveries JOIN balance_states USING (merchant_id, livemode, currency)

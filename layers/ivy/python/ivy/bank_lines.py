@@ -115,7 +115,7 @@ def look_again(tx: Transaction, at: datetime) -> int:
 def oldest_open_days(tx: Transaction) -> float:
     """Return for how long a line of a statement has been in suspense, or nowhere; 0 if none is.
 
-    A payout that was refused after it was paid counts too: its line is missing.
+    A payout or debit that was refused after it was paid counts too: its line is missing.
     """
     found: float = tx.value(_OLDEST)
     return found

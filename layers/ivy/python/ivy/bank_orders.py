@@ -1,4 +1,4 @@
-"""What banks are asked for: payouts, and the two small amounts that verify an account.
+"""What banks are asked for: payouts, amounts that verify an account, debits of what is owed.
 
 Each kind goes out in files of its own, because a batch of ACH says what it is for. The view
 ``bank_orders`` has them all; what locks or changes rows is a statement for each kind here.

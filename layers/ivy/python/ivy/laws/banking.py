@@ -95,8 +95,8 @@ RECONCILED: LiteralString = """
 
 L13 = Law(
     "L13",
-    "Nothing on a clearing account stays open for longer than is allowed, and no payout that was"
-    " refused after it was paid.",
+    "Nothing on a clearing account stays open for longer than is allowed, and no payout or debit"
+    " that was refused after it was paid.",
     """
     WITH open AS (
         SELECT 'sus_' || replace(id::text, '-', '') AS item, 180 AS code, opened_at
