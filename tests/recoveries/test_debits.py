@@ -15,6 +15,7 @@ import xmlschema
 from functions.bank import receive, resolve, simulated
 from functions.bank import suspense as show
 from functions.bank_accounts import delete
+from functions.connectors import collect
 from functions.ledger import proof as prove_own
 from functions.outbox import relay
 from functions.payouts import process, submit
@@ -92,6 +93,34 @@ def test_it_is_sent_and_collected(collector: Collector) -> None:
         ("debit.collected", "debit_in_transit", -OWED),
     ]
     assert collector.rows("SELECT count(*) FROM outbox") == [(0,)]
+
+
+def test_what_is_on_its_way_is_in_the_merchants_own_proof(collector: Collector) -> None:
+    """More is owed than our fees: a bank debit came back of which a part had been refunded."""
+    debtor = collector.debtor
+    charge = debtor.charge(payment_method="tok_ach_r01", amount=20_000)
+    hear(debtor, "2026-11-27 09:30")
+    assert debtor.refund(charge, amount=7_000).status == 201
+    hear(debtor, "2026-12-02 09:30")
+    debtor.watch()
+    for at in ("2026-12-08 00:05", "2026-12-14 00:05"):
+        debtor.later(at)
+    collector.linked("000123456789")
+    assert collector.debit()["amount"] >= 7_000
+    collector.submit()
+    assert collector.debits()[0][0] == "in_transit"
+    own = collector.here.get(prove_own.handler, collector.till.account).json()
+    assert own["holds"], own
+
+
+def hear(debtor: Debtor, at: str) -> None:
+    """Let it be a time, and hear what the acquirer has to say by then."""
+    debtor.be(at)
+    debtor.here.platform.make_overdue()
+    debtor.here.run(relay.handler)
+    debtor.work()
+    debtor.here.run(collect.handler)
+    debtor.work()
 
 
 def test_it_goes_out_as_debits_of_ach_only(collector: Collector) -> None:
@@ -429,13 +458,23 @@ def test_one_that_failed_takes_no_line(collector: Collector) -> None:
     assert items(collector) == [(-OWED, "opposite"), (OWED, "opposite")]
 
 
-def test_a_refusal_after_it_was_collected_waits_for_the_money(collector: Collector) -> None:
+@pytest.mark.parametrize("together", [False, True])
+def test_a_refusal_after_it_was_collected_waits_for_the_money(
+    collector: Collector, *, together: bool
+) -> None:
     collector.owe(IBAN, "EUR")
     owed = -collector.debtor.balance("EUR")[1]
     made = collector.debit()
     collector.submit()
-    collector.give("paid.xml", reported(collector, made["id"], "ACSC"))
-    collector.give("refused.xml", reported(collector, made["id"], "RJCT", "AC04"))
+    said = {"paid.xml": ("ACSC", None), "refused.xml": ("RJCT", "AC04")}
+    for name, (status, reason) in said.items():
+        content = reported(collector, made["id"], status, reason)
+        if together:  # both are heard before either is carried out
+            key = f"bank/in/test/{name}"
+            collector.s3.put_object(Bucket=collector.bucket, Key=key, Body=content)
+        else:
+            collector.give(name, content)
+    collector.receive()
     assert collector.receive()["promised"] == 0
     assert collector.debits() == [("collected", owed, None)]
     refused = collector.debtor.command(show.handler)["refused"]
@@ -444,8 +483,7 @@ def test_a_refusal_after_it_was_collected_waits_for_the_money(collector: Collect
         line = StatementLine(amount, ids.now().date(), "B", made["id"], "SDD")
         collector.give(f"{number}.xml", euros_stated(line, name=f"S{number}"))
         collector.receive()
-        status = "collected" if number == 0 else "returned"
-        assert collector.debits()[0][0] == status
+        assert collector.debits()[0][0] == ("collected" if number == 0 else "returned")
     assert collector.debits() == [("returned", owed, "account_closed")]
     assert [outcome for _, outcome in collector.lines()] == ["debit", "debit"]
     assert collector.debtor.command(show.handler)["refused"] == []
