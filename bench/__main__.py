@@ -34,8 +34,8 @@ from bench.kept import BUSY_PERCENT
 from bench.rounds import Figure
 
 ROUNDS = 7
-SECONDS = 1.0
-FULL_SECONDS = 3.0
+SECONDS = 3.0
+FULL_SECONDS = 10.0
 LISTEN_SECONDS = 2.0
 WHOLE_REQUESTS = 100
 

@@ -7,7 +7,6 @@ first, by the same rows that postings write. In the full one, one merchant has t
 from __future__ import annotations
 
 from functools import partial
-from uuid import UUID
 
 from bench import books, pgbench, posting
 from bench.cluster import Cluster, running
@@ -126,13 +125,12 @@ def _balance(tenant: Tenant, tx: Transaction) -> None:
     balances.balance(tx, tenant, ids.now())
 
 
-def _page(cursor: UUID | None, tx: Transaction) -> None:
-    query = BalanceTransactionQuery(limit=PAGE)
-    balance_transactions.page(tx, query.model_copy(update={"cursor": cursor}))
+def _page(cursor: str | None, tx: Transaction) -> None:
+    balance_transactions.page(tx, BalanceTransactionQuery(limit=PAGE, cursor=cursor))
 
 
-def _cursor(cluster: Cluster) -> UUID:
-    """Return the last id of the page before the deep one."""
+def _cursor(cluster: Cluster) -> str:
+    """Return the cursor that leads to the deep page."""
     with cluster.superuser() as root:
         row = root.execute(
             "SELECT id FROM journal WHERE owner = %s ORDER BY id DESC OFFSET %s LIMIT 1",
@@ -140,8 +138,7 @@ def _cursor(cluster: Cluster) -> UUID:
         ).fetchone()
     if row is None:
         raise books.VoidError("void: there is no page so deep")
-    found: UUID = row[0]
-    return found
+    return f"cur_{BalanceTransactionQuery.of}_{row[0].hex}"
 
 
 def _of_reads(reads: Rounds) -> list[Figure]:
