@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.resources import files
 from typing import Any
@@ -17,9 +18,10 @@ from functions.bank import suspense as show
 from functions.bank_accounts import delete
 from functions.connectors import collect
 from functions.ledger import proof as prove_own
+from functions.ledger import roll_up
 from functions.outbox import relay
 from functions.payouts import process, submit
-from ivy import ids, ledger, recovery_debits
+from ivy import balance_watch, ids, ledger, recovery_debit_outcomes, recovery_debits
 from ivy import simulated_bank_accounts as numbers
 from ivy.bank_files import bai2, reasons
 from ivy.bank_files.statements import Statement, StatementLine
@@ -34,6 +36,7 @@ from tests.recoveries.debtor import Debtor
 from tests.recoveries.test_deaths import at_once
 from tests.simulation.sandbox import Sandbox
 from tests.unit.bank_files.ach_checker import complaints
+from tests.webhooks.test_races import wait_for_lock
 
 PAIN_008 = xmlschema.XMLSchema(str(files("sepaxml").joinpath("schemas", "pain.008.001.08.xsd")))
 IBAN = "DE89370400440532013000"
@@ -346,6 +349,62 @@ def test_one_in_no_file_is_not_needed_when_the_debt_was_netted(collector: Collec
     assert collector.debits() == [("canceled", OWED, None)]
     assert collector.recovery_states() == ["recovered"]
     assert collector.rows("SELECT canceled_by FROM recovery_debits") == [("ivy",)]
+
+
+def test_one_of_more_than_is_owed_by_then_is_not_collected(collector: Collector) -> None:
+    """Netted in part, and nobody has looked yet: the rest alone is to be had."""
+    collector.owe()
+    collector.debit()
+    collector.debtor.charge(amount=1_000)
+    collector.debtor.be("2026-12-02 00:05")
+    collector.here.settle()
+    owed = -collector.debtor.available()
+    assert 0 < owed < OWED
+    collector.submit()
+    assert (collector.debits(), collector.files()) == ([("pending", OWED, None)], {})
+    collector.debtor.watch()
+    assert collector.debits() == [("canceled", OWED, None)]
+    assert collector.rows("SELECT canceled_by FROM recovery_debits") == [("ivy",)]
+    assert collector.recovery_states() == ["open"]
+    assert collector.debit()["amount"] == owed
+    collector.submit()
+    collector.debtor.watch()
+    assert collector.debits()[-1] == ("in_transit", owed, None)
+    assert collector.debtor.available() == 0
+
+
+def test_one_of_a_mandate_that_was_given_anew_is_not_collected(collector: Collector) -> None:
+    """The bank would be told a day on which what is in force was not signed."""
+    collector.owe()
+    collector.debit()
+    collector.agree(None)
+    collector.agree(MANDATE | {"signed_on": "2026-11-30"})
+    collector.submit()
+    assert (collector.debits(), collector.files()) == ([("pending", OWED, None)], {})
+
+
+def test_a_debit_that_fails_as_its_recovery_would_end(collector: Collector) -> None:
+    """Who waits for the failure has seen the balance that it lowers."""
+    collector.owe()
+    collector.debit()
+    collector.submit()
+    collector.here.run(roll_up.handler)
+    ((debit,),) = collector.rows("SELECT id FROM recovery_debits")
+    store = collector.here.platform.store
+    failing = Database(store.url("ivy_app"))
+    tenant = Tenant(collector.debtor.account.merchant_id, livemode=False)
+    watching = Database(store.url("ivy_jobs"))
+    with ThreadPoolExecutor(1) as pool:
+        with failing.transaction(tenant) as tx:
+            recovery_debit_outcomes.came_back(tx, tenant, debit, "account_closed")
+            seen = pool.submit(balance_watch.look, watching, ids.now())
+            wait_for_lock(collector.here.connection, seen)
+        assert seen.result().crossed == 1
+    failing.close()
+    watching.close()
+    collector.debtor.watch()
+    assert collector.debits() == [("failed", OWED, "account_closed")]
+    assert collector.recovery_states() == ["open"]
 
 
 def test_one_on_its_way_keeps_its_recovery_open(collector: Collector) -> None:

@@ -13,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import LiteralString
 
 from ivy import (
     balance_states,
+    bank_orders,
     calendars,
     faults,
     ids,
@@ -86,6 +88,8 @@ class _Ageing:
 def look(database: Database, at: datetime) -> Seen:
     """Announce what has crossed zero; end recoveries and open those that are due.
 
+    What is to be debited and is not owed any more is taken back.
+
     ``at`` is the real time.
 
     Raises:
@@ -98,9 +102,12 @@ def look(database: Database, at: datetime) -> Seen:
         lifted = tx.rows(_Balance, _LIFTED, limit=MAX_LOOKS)
     ended, unended = _each(database, lifted, _end)
     with database.transaction() as tx:
+        netted = tx.rows(_Balance, _NETTED, limit=MAX_LOOKS)
+    _, kept = _each(database, netted, _take_back)
+    with database.transaction() as tx:
         ageing = tx.rows(_Ageing, _AGEING, at=at, limit=MAX_LOOKS)
     opened, unopened = _each(database, [old.balance for old in ageing if old.is_due], _open)
-    if failed := unseen + unended + unopened:
+    if failed := unseen + unended + kept + unopened:
         raise NotLookedAtError(f"{failed} balances could not be looked at")
     return Seen(crossed, ended, opened)
 
@@ -193,6 +200,8 @@ def _recover(tx: Transaction, tenant: Tenant, currency: str, at: datetime) -> bo
     if before is None:
         return False
     debit = recovery_debits.lock_open(tx, tenant, before.id)
+    if ledger.balance(tx, tenant, currency, Chart.AVAILABLE) < 0:
+        return False  # the debit that was waited for has come to nothing
     if debit and not recovery_debits.cancel(tx, tenant, debit, by="ivy", at=at):
         return False
     after = recoveries.changed(before, status="recovered")
@@ -205,6 +214,18 @@ def _recover(tx: Transaction, tenant: Tenant, currency: str, at: datetime) -> bo
     recoveries.save(tx, tenant, before, after, at=at)
     faults.point("balances.watch.before_recovery")
     return True
+
+
+def _take_back(tx: Transaction, balance: _Balance) -> bool:
+    """Cancel a debit, in no file yet, of more than is owed by now; the rest can be asked for."""
+    tenant = balance.tenant
+    tx.choose(tenant)
+    _, available = _exactly(tx, tenant, balance.currency)
+    recovery = recoveries.lock_under_way(tx, tenant, balance.currency)
+    debit = recovery_debits.lock_open(tx, tenant, recovery.id) if recovery else None
+    if debit is None or debit.amount <= -available:
+        return False
+    return recovery_debits.cancel(tx, tenant, debit, by="ivy", at=tx.now()) is not None
 
 
 def _open(tx: Transaction, balance: _Balance) -> bool:
@@ -253,6 +274,15 @@ _LIFTED = """
                OR (recovery_debits.status = 'pending' AND bank_file IS NOT NULL)))
     LIMIT %(limit)s
 """
+
+_NETTED: LiteralString = (
+    """
+    SELECT merchant_id, livemode, currency
+    FROM recovery_debits AS bank_orders
+    WHERE status = 'pending' AND bank_file IS NULL AND amount > """
+    + bank_orders.OWED
+    + " LIMIT %(limit)s"
+)
 
 _AGEING = """
     SELECT merchant_id, livemode, currency, recovery_days,

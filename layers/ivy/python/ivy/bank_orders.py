@@ -55,6 +55,34 @@ _ACCOUNTS: LiteralString = """
        = (bank_orders.merchant_id, bank_orders.livemode, bank_account_id)
 """
 
+OWED: LiteralString = """(
+    SELECT coalesce((SELECT balance FROM accounts WHERE accounts.number = available), 0)
+           + coalesce((
+               SELECT sum(leg.amount)
+               FROM journal
+               CROSS JOIN LATERAL (VALUES (a1, v1), (a2, v2), (a3, v3), (a4, v4))
+                   leg (account, amount)
+               WHERE owner = bank_orders.merchant_id AND journal.livemode = bank_orders.livemode
+                 AND xid >= (SELECT watermark FROM rollup) AND leg.account = available), 0)
+    FROM currencies
+    CROSS JOIN LATERAL (
+        SELECT bank_orders.merchant_id * 10000000 + currencies.number * 10000
+               + bank_orders.livemode::integer * 1000 + 220 AS available) AS account
+    WHERE code = bank_orders.currency)
+"""
+"""How far the balance that an order of ``bank_orders`` moves is below zero now."""
+
+COLLECTABLE: LiteralString = (
+    """
+    bank_orders.status = 'pending' AND bank_accounts.status = 'verified'
+    AND EXISTS (SELECT FROM merchants
+                WHERE (merchants.id, debit_mandate, debit_mandate_signed_on)
+                    = (bank_orders.merchant_id, mandate, mandate_signed_on))
+    AND bank_orders.amount <= """
+    + OWED
+)
+"""Of debits: what its merchant has agreed to still, and still owes."""
+
 # Whoever is just canceling one holds its row: it is looked at again by the next run.
 _OURS: LiteralString = """
       AND bank_orders.livemode = %(livemode)s AND bank_orders.currency = %(currency)s
@@ -87,10 +115,8 @@ GOING: Mapping[Kind, LiteralString] = {
         + _MANDATE
         + " FROM recovery_debits AS bank_orders"
         + _ACCOUNTS
-        + " WHERE bank_orders.status = 'pending' AND bank_file IS NULL"
-        + " AND bank_accounts.status = 'verified'"
-        + " AND EXISTS (SELECT FROM merchants WHERE merchants.id = bank_orders.merchant_id"
-        + " AND debit_mandate = mandate)"
+        + " WHERE bank_file IS NULL AND "
+        + COLLECTABLE
         + _OURS
     ),
 }

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, LiteralString
 
 from ivy import (
+    bank_orders,
     charge_outcomes,
     clocks,
     dispatch,
@@ -184,15 +185,16 @@ SOURCES = (
               AND payouts.status = 'pending' AND bank_accounts.status = 'verified'
               AND NOT EXISTS (SELECT FROM outbox WHERE subject = payouts.id)
             UNION ALL
-            SELECT debits.created_at
-            FROM recovery_debits AS debits
-            JOIN merchants ON (merchants.id, debit_mandate) = (debits.merchant_id, mandate)
+            SELECT bank_orders.created_at
+            FROM recovery_debits AS bank_orders
             JOIN bank_accounts
               ON (bank_accounts.merchant_id, bank_accounts.livemode, bank_accounts.id)
-               = (debits.merchant_id, debits.livemode, bank_account_id)
-            WHERE debits.merchant_id = %(merchant_id)s AND NOT debits.livemode
-              AND debits.status = 'pending' AND bank_accounts.status = 'verified'
-              AND NOT EXISTS (SELECT FROM outbox WHERE subject = debits.id)
+               = (bank_orders.merchant_id, bank_orders.livemode, bank_account_id)
+            WHERE bank_orders.merchant_id = %(merchant_id)s AND NOT bank_orders.livemode
+              AND NOT EXISTS (SELECT FROM outbox WHERE subject = bank_orders.id)
+              AND"""
+        + bank_orders.COLLECTABLE
+        + """
             UNION ALL
             SELECT created_at FROM micro_deposits
             WHERE merchant_id = %(merchant_id)s AND NOT livemode

@@ -144,8 +144,8 @@ def prepare(tx: Transaction, at: datetime, tenant: Tenant | None = None) -> int:
     """Put what waits into new files, all or one tenant's, and return how many files.
 
     A payout that no bank could read by its name stays pending, and so does one whose bank account
-    was deleted: both can be canceled. So does a debit whose mandate was withdrawn, and what is of a
-    mode and currency without an originator.
+    was deleted: both can be canceled. So does a debit whose mandate was withdrawn or which is more
+    than is owed by now, and what is of a mode and currency without an originator.
     """
     begun = 0
     for originating in tx.rows(_Originating, _WAITING, at=at, limit=MAX_FILES, **_of(tenant)):
