@@ -96,13 +96,13 @@ class RefusedError(LocalError):
     """The API refused a request.
 
     Attributes:
-        status: Its status.
+        http_status: The status of its answer.
         said: What was wrong, as text.
     """
 
     def __init__(self, method: str, path: str, status: int, problem: dict[str, Any]) -> None:
         fields = [f"{each['pointer']}: {each['detail']}" for each in problem.get("errors", ())]
-        self.status = status
+        self.http_status = status
         self.said = "\n".join(fields) or str(problem.get("detail", problem))
         super().__init__(f"{method} {path} answered {status}: {self.said}")
 

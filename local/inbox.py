@@ -187,7 +187,7 @@ def _renewed(merchant: Merchant, endpoint: str, url: str) -> dict[str, Any] | No
     try:
         renewed = merchant.ask("POST", f"{path}/rotate_secret", {"overlap_hours": 0})
     except RefusedError as refused:
-        if refused.status != HTTPStatus.NOT_FOUND:
+        if refused.http_status != HTTPStatus.NOT_FOUND:
             raise
         return None
     if renewed["url"] != url or renewed["status"] != "enabled":

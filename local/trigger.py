@@ -30,7 +30,7 @@ def trigger(home: Home, event_type: str) -> list[str]:
         try:
             made = merchant.ask("POST", PATH, {"type": event_type})
         except RefusedError as refused:
-            if refused.status != UNAVAILABLE or not left:
+            if refused.http_status != UNAVAILABLE or not left:
                 raise
         else:
             return [str(each) for each in made["objects"]]
@@ -46,7 +46,7 @@ def types(home: Home) -> list[str]:
     try:
         Merchant.of(home).ask("POST", PATH, {"type": NO_TYPE})
     except RefusedError as refused:
-        if refused.status != UNPROCESSABLE:
+        if refused.http_status != UNPROCESSABLE:
             raise
         return [each for each in TYPE.findall(refused.said) if each != NO_TYPE]
     return []
