@@ -326,6 +326,14 @@ def test_the_mandate_is_the_operators_to_record(collector: Collector) -> None:
     )
 
 
+def test_a_mandate_that_is_not_signed_yet_allows_nothing(collector: Collector) -> None:
+    collector.owe()
+    collector.agree(MANDATE | {"signed_on": "2026-12-01"})
+    assert refusal(collector.debit()) == "no_mandate"
+    collector.debtor.be("2026-12-01 09:00")
+    assert collector.debit()["status"] == "pending"
+
+
 # -- taken back, netted
 
 

@@ -88,8 +88,8 @@ def begin(tx: Transaction, new: NewDebit) -> RecoveryDebit:
         raise _refused("recovery", "debit_open", f"has a debit already: {written}")
     if new.amount is not None and new.amount > missing:
         raise _refused("amount", "too_much", f"is more than the {missing} that are owed")
-    mandate = _mandate(tx, recovery.currency)
     at = tx.now()
+    mandate = _mandate(tx, recovery.currency, at.date())
     account = _account(tx, tenant, new, recovery.currency, at)
     opened = RecoveryDebit(
         id=ids.new(at),
@@ -128,15 +128,15 @@ def cancel(tx: Transaction, wanted: DebitCancellation) -> RecoveryDebit:
     return canceled
 
 
-def _mandate(tx: Transaction, currency: str) -> _Mandate:
-    """Return what allows to debit the merchant in a currency."""
+def _mandate(tx: Transaction, currency: str, today: date) -> _Mandate:
+    """Return what allows to debit the merchant in a currency: it was signed by today."""
     if currency not in CURRENCIES:
         raise _refused("recovery", "no_format", f"is in {currency}, which no bank collects for us")
     if not tx.value(_COLLECTING, currency=currency):
         raise _refused(
             "recovery", "no_originator", f"is in {currency}, for which no account of ours collects"
         )
-    found = tx.row(_Mandate, _MANDATE)
+    found = tx.row(_Mandate, _MANDATE, today=today)
     if found is None:
         raise _refused("recovery", "no_mandate", "is of a merchant who has signed no mandate")
     return found
@@ -180,7 +180,7 @@ def _refused(field: str, code: str, detail: str) -> errors.RequestInvalid:
 
 _MANDATE = """
     SELECT debit_mandate AS reference, debit_mandate_signed_on AS signed_on
-    FROM merchants WHERE id = current_merchant() AND debit_mandate IS NOT NULL
+    FROM merchants WHERE id = current_merchant() AND debit_mandate_signed_on <= %(today)s
 """
 
 # In EUR it takes an identifier of the SEPA as well as an account.
