@@ -307,7 +307,7 @@ _POST_ALL = """
     SELECT * FROM unnest(
         %(id)s::uuid[], %(source)s::uuid[], %(owner)s::bigint[], %(livemode)s::boolean[],
         %(kind)s::smallint[], %(part)s::smallint[], %(value_on)s::date[],
-        %(recorded_at)s::timestamptz[], %(reverses)s::uuid[], %(reason)s::text[],
+        %(recorded_at)b::timestamptz[], %(reverses)s::uuid[], %(reason)s::text[],
         %(a1)s::bigint[], %(v1)s::bigint[], %(a2)s::bigint[],
         %(v2)s::bigint[], %(a3)s::bigint[], %(v3)s::bigint[], %(a4)s::bigint[], %(v4)s::bigint[])
 """

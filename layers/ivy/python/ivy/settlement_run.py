@@ -330,31 +330,24 @@ _DUE = """
         JOIN settled_through USING (merchant_id, livemode, currency)
         JOIN merchants ON merchants.id = merchant_id
         LEFT JOIN test_clocks USING (merchant_id, livemode)
-    ), items AS (
-        SELECT merchant_id, livemode, currency, id, available_on, status, amount_captured, fee,
-               amount_refunded, amount_refund_pending, fee_plan, fee_plan_version
-        FROM streams JOIN charges USING (merchant_id, livemode, currency)
-        WHERE available_on > settled_on AND available_on <= today
     ), captured AS (
         SELECT merchant_id, livemode, currency, available_on, count(*)::integer AS charge_count,
                sum(amount_captured) AS charges, sum(fee) AS fees,
-               sum(amount_captured + return_fee) FILTER (WHERE status = 'failed') AS returns
-        FROM items
-        LEFT JOIN LATERAL (
-            SELECT (terms->>'return_fee_cents')::bigint
-                   * CASE exponent WHEN 3 THEN 10 ELSE 1 END AS return_fee
-            FROM fee_plans JOIN currencies ON currencies.code = currency
-            WHERE (fee_plans.code, fee_plans.version) = (fee_plan, fee_plan_version)
-        ) AS terms ON status = 'failed'
+               sum(CASE WHEN amount_refunded + amount_refund_pending > 0 THEN (
+                   SELECT sum(refunds.amount) FROM refunds
+                   WHERE (refunds.merchant_id, refunds.livemode, charge_id)
+                       = (charges.merchant_id, charges.livemode, charges.id)
+                     AND (refunds.status = 'succeeded' OR pending_reason = 'processing')
+               ) END) AS refunds,
+               sum(CASE WHEN status = 'failed' THEN amount_captured + (
+                   SELECT (terms->>'return_fee_cents')::bigint
+                          * CASE exponent WHEN 3 THEN 10 ELSE 1 END
+                   FROM fee_plans JOIN currencies ON currencies.code = charges.currency
+                   WHERE (fee_plans.code, fee_plans.version) = (fee_plan, fee_plan_version)
+               ) END) AS returns
+        FROM streams JOIN charges USING (merchant_id, livemode, currency)
+        WHERE available_on > settled_on AND available_on <= today
         GROUP BY merchant_id, livemode, currency, available_on
-    ), refunded AS (
-        SELECT items.merchant_id, items.livemode, items.currency, available_on,
-               sum(amount) AS amount
-        FROM items JOIN refunds ON (refunds.merchant_id, refunds.livemode, charge_id)
-            = (items.merchant_id, items.livemode, items.id)
-        WHERE amount_refunded + amount_refund_pending > 0
-          AND (refunds.status = 'succeeded' OR pending_reason = 'processing')
-        GROUP BY 1, 2, 3, 4
     ), moved AS (
         UPDATE settled_through SET settled_on = reached.settled_on
         FROM (SELECT merchant_id, livemode, currency, max(available_on) AS settled_on
@@ -363,12 +356,11 @@ _DUE = """
             = (reached.merchant_id, reached.livemode, reached.currency)
     )
     SELECT merchant_id, livemode, currency, available_on AS settled_on, charge_count,
-           charges::bigint, fees::bigint, coalesce(amount, 0)::bigint AS refunds,
+           charges::bigint, fees::bigint, coalesce(refunds, 0)::bigint AS refunds,
            coalesce(returns, 0)::bigint AS returns, reserve_basis_points, reserve_days,
            present
     FROM captured
     JOIN streams USING (merchant_id, livemode, currency)
-    LEFT JOIN refunded USING (merchant_id, livemode, currency, available_on)
     ORDER BY available_on, merchant_id, livemode, currency
 """
 
@@ -379,7 +371,7 @@ _INSERT = """
         %(merchant_id)s::bigint[], %(livemode)s::boolean[], %(id)s::uuid[], %(currency)s::text[],
         %(settled_on)s::date[], %(charge_count)s::integer[], %(charges)s::bigint[],
         %(fees)s::bigint[], %(refunds)s::bigint[], %(returns)s::bigint[], %(net)s::bigint[],
-        %(reserved)s::bigint[], %(ledger_transaction)s::uuid[], %(created_at)s::timestamptz[])
+        %(reserved)s::bigint[], %(ledger_transaction)s::uuid[], %(created_at)b::timestamptz[])
 """
 
 _INSERT_RESERVES = """
