@@ -101,7 +101,10 @@ class BalanceTransactionQuery(pages.Page):
 
     type: Type | None = None
     currency: str | None = None
-    source: str | None = None
+    source: Annotated[
+        str | None,
+        Field(pattern="^[a-z]+_[0-9a-f]{32}$", description="The id of the object that caused it."),
+    ] = None
     settlement: Annotated[
         ids.SettlementId | None, Field(description="The items of a settlement.")
     ] = None
@@ -218,14 +221,11 @@ def between(
 
 
 def _source(written: str | None) -> tuple[str | None, UUID | None]:
-    """Return the prefix and the id that a source names; what nobody has for one that names none."""
+    """Return the prefix and the id that a source is written as."""
     if written is None:
         return None, None
     prefix, _, digits = written.partition("_")
-    try:
-        return prefix, UUID(hex=digits)
-    except ValueError:
-        return "", UUID(int=0)
+    return prefix, UUID(hex=digits)
 
 
 def _currency_number(code: str | None) -> int | None:
@@ -300,7 +300,7 @@ _IN_SETTLEMENT = """
             WHERE settlements.id = %(settlement)s)
         SELECT id FROM of_the_day
         UNION ALL
-        SELECT %(settlement)s
+        SELECT id FROM settlements WHERE id = %(settlement)s
         UNION ALL
         SELECT refunds.id FROM refunds JOIN of_the_day ON charge_id = of_the_day.id)
 """
