@@ -3,7 +3,7 @@
 Amounts in the journal are signed: debit positive, credit negative. What a caller sees of a
 merchant's account is the natural side, so money owed to the merchant is positive.
 
-Schema, account numbers and constraints: ``schema/0003_ledger.sql``.
+Schema and account numbers: ``schema/0003_ledger.sql``; constraints: ``0026_cheaper_journal.sql``.
 """
 
 from __future__ import annotations
