@@ -144,6 +144,33 @@ def test_test_and_live_are_counted_apart(books: Books) -> None:
         books.roll_up()
 
 
+@pytest.mark.parametrize("rolled", [(), (0,), (1,)])
+@pytest.mark.parametrize("place", range(4))
+def test_what_many_have_available_is_what_each_has(
+    books: Books, place: int, rolled: tuple[int, ...]
+) -> None:
+    """Each of the four legs counts, rolled up or not; nobody else's, of no other mode."""
+    for step in range(2):
+        for number, tenant in enumerate((ADA, ADA_LIVE, BOB)):
+            taken = 100**number * (step + 1)
+            legs = [debit(Chart.PENDING, 5), debit(Chart.RESERVE, 6)]
+            legs.append(credit(Chart.BANK_CLIENT, 11 + taken))
+            legs.insert(place, debit(Chart.AVAILABLE, taken))
+            for currency in ("USD", "EUR"):
+                with books.app.transaction(tenant) as tx:
+                    post_legs(tx, tenant, tuple(legs), currency)
+        if step in rolled:
+            books.roll_up()
+    with books.jobs.transaction() as tx:
+        found = tx.value(
+            "SELECT json_agg("
+            + ledger.available_of("row")
+            + ") FROM (VALUES (1001::bigint, false, 'USD'), (1001, true, 'USD'),"
+            " (1002, false, 'USD'), (1002, true, 'USD')) AS row (merchant_id, livemode, currency)"
+        )
+    assert found == [-3, -300, -30_000, 0]
+
+
 def test_a_posting_in_flight_is_never_lost(books: Books) -> None:
     """It has an older transaction id than rows that are already committed."""
     with books.posting(ADA, 1_000):

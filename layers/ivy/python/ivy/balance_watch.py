@@ -17,7 +17,6 @@ from typing import LiteralString
 
 from ivy import (
     balance_states,
-    bank_orders,
     calendars,
     faults,
     ids,
@@ -278,9 +277,9 @@ _LIFTED = """
 _NETTED: LiteralString = (
     """
     SELECT merchant_id, livemode, currency
-    FROM recovery_debits AS bank_orders
-    WHERE status = 'pending' AND bank_file IS NULL AND amount > """
-    + bank_orders.OWED
+    FROM recovery_debits
+    WHERE status = 'pending' AND bank_file IS NULL AND amount > -"""
+    + ledger.available_of("recovery_debits")
     + " LIMIT %(limit)s"
 )
 

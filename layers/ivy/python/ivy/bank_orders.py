@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Literal, LiteralString
 from uuid import UUID
 
-from ivy import ids
+from ivy import ids, ledger
 
 Kind = Literal["payout", "micro_deposit", "recovery_debit"]
 
@@ -55,32 +55,12 @@ _ACCOUNTS: LiteralString = """
        = (bank_orders.merchant_id, bank_orders.livemode, bank_account_id)
 """
 
-OWED: LiteralString = """(
-    SELECT coalesce((SELECT balance FROM accounts WHERE accounts.number = available), 0)
-           + coalesce((
-               SELECT sum(leg.amount)
-               FROM journal
-               CROSS JOIN LATERAL (VALUES (a1, v1), (a2, v2), (a3, v3), (a4, v4))
-                   leg (account, amount)
-               WHERE owner = bank_orders.merchant_id AND journal.livemode = bank_orders.livemode
-                 AND xid >= (SELECT watermark FROM rollup) AND leg.account = available), 0)
-    FROM currencies
-    CROSS JOIN LATERAL (
-        SELECT bank_orders.merchant_id * 10000000 + currencies.number * 10000
-               + bank_orders.livemode::integer * 1000 + 220 AS available) AS account
-    WHERE code = bank_orders.currency)
-"""
-"""How far the balance that an order of ``bank_orders`` moves is below zero now."""
-
-COLLECTABLE: LiteralString = (
-    """
+COLLECTABLE: LiteralString = """
     bank_orders.status = 'pending' AND bank_accounts.status = 'verified'
     AND EXISTS (SELECT FROM merchants
                 WHERE (merchants.id, debit_mandate, debit_mandate_signed_on)
                     = (bank_orders.merchant_id, mandate, mandate_signed_on))
-    AND bank_orders.amount <= """
-    + OWED
-)
+    AND bank_orders.amount <= -""" + ledger.available_of("bank_orders")
 """Of debits: what its merchant has agreed to still, and still owes."""
 
 # Whoever is just canceling one holds its row: it is looked at again by the next run.

@@ -263,6 +263,30 @@ def balance(tx: Transaction, tenant: Tenant, currency: str, *charts: Chart) -> i
     )
 
 
+def available_of(row: LiteralString) -> LiteralString:
+    """Return a subquery in SQL: what the merchant of a row has available, in minor units.
+
+    ``row`` names one with a ``merchant_id``, a ``livemode`` and a ``currency``. For statements that
+    look at many merchants; who wants one balance asks ``balance``.
+    """
+    return f"""(
+    SELECT -coalesce(sum(legs.amount), 0)::bigint AS available
+    FROM currencies
+    CROSS JOIN LATERAL (
+        SELECT {row}.merchant_id * {_OWNER} + currencies.number * {_CURRENCY}
+               + {row}.livemode::integer * {_MODE} + {Chart.AVAILABLE.value} AS number) AS held
+    CROSS JOIN LATERAL (
+        SELECT balance AS amount FROM accounts WHERE accounts.number = held.number
+        UNION ALL
+        SELECT leg.amount
+        FROM journal
+        CROSS JOIN LATERAL (VALUES (a1, v1), (a2, v2), (a3, v3), (a4, v4)) leg (number, amount)
+        WHERE owner = {row}.merchant_id AND journal.livemode = {row}.livemode
+          AND xid >= (SELECT watermark FROM rollup) AND leg.number = held.number) AS legs
+    WHERE code = {row}.currency)
+"""
+
+
 def open_accounts(tx: Transaction, tenant: Tenant, currency: str) -> None:
     """Open a merchant's accounts in one currency and mode, where they are not open yet."""
     numbers = [account_number(chart, currency, tenant) for chart in MERCHANT_ACCOUNTS]

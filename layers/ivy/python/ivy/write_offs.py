@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, LiteralString
 from uuid import UUID
 
 from pydantic import Field
@@ -284,7 +284,8 @@ _WRITE_OFF = """
     WHERE id = %(id)s
 """
 
-_DEBTS = """
+_DEBTS: LiteralString = (
+    """
     SELECT balance_states.merchant_id, balance_states.livemode, public_id, balance_states.currency,
            held.available, recoveries.id AS recovery, recoveries.status,
            recoveries.created_at AS opened_at, recoveries.amount AS opened_with,
@@ -294,7 +295,6 @@ _DEBTS = """
                ::integer AS days
     FROM balance_states
     JOIN merchants ON merchants.id = balance_states.merchant_id
-    JOIN currencies ON currencies.code = balance_states.currency
     LEFT JOIN test_clocks ON (test_clocks.merchant_id, test_clocks.livemode)
         = (balance_states.merchant_id, balance_states.livemode)
     LEFT JOIN recoveries ON (recoveries.merchant_id, recoveries.livemode, recoveries.currency)
@@ -304,18 +304,9 @@ _DEBTS = """
         ON (debits.merchant_id, debits.livemode, debits.recovery_id)
             = (recoveries.merchant_id, recoveries.livemode, recoveries.id)
         AND debits.status IN ('pending', 'in_transit')
-    CROSS JOIN LATERAL (
-        SELECT balance_states.merchant_id * 10000000 + currencies.number * 10000
-               + balance_states.livemode::integer * 1000 + 220 AS number) AS account
-    CROSS JOIN LATERAL (
-        SELECT -(coalesce((SELECT balance FROM accounts
-                           WHERE accounts.number = account.number), 0)
-                 + coalesce(sum(leg.amount), 0))::bigint AS available
-        FROM journal
-        CROSS JOIN LATERAL (VALUES (a1, v1), (a2, v2), (a3, v3), (a4, v4)) leg (account, amount)
-        WHERE owner = balance_states.merchant_id
-          AND journal.livemode = balance_states.livemode
-          AND xid >= (SELECT watermark FROM rollup) AND leg.account = account.number) AS held
+    CROSS JOIN LATERAL """
+    + ledger.available_of("balance_states")
+    + """ AS held
     CROSS JOIN LATERAL (
         SELECT least(balance_states.negative_since, recoveries.negative_since) AS negative_since)
         AS first
@@ -323,7 +314,8 @@ _DEBTS = """
       AND (%(live)s::boolean IS NULL OR balance_states.livemode = %(live)s)
     ORDER BY first.negative_since
     LIMIT %(limit)s
-"""
+    """
+)
 
 _OLDEST = """
     SELECT coalesce(extract(epoch FROM max(%(at)s - negative_since)) / 86400, 0)::integer
