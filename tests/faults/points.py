@@ -18,7 +18,7 @@ OF_DEBTS = ("balances.watch.before_crossing", "balances.watch.before_opening", "
 """Passed when a balance is below zero: ``tests/recoveries/test_deaths.py`` dies there."""
 
 OF_DEBITS = ("recovery_debit.", "balances.watch.before_recovery")
-"""Passed when it is debited: ``tests/recoveries/test_debits.py`` dies there."""
+"""Passed when it is debited: ``tests/recoveries/test_debit_deaths.py`` dies there."""
 
 MONTHS_LATER = ("settlements", "queues", "payout")
 """Months go by: the database's own clock stays behind, and with it retries of webhooks, which no

@@ -6,6 +6,9 @@ from typing import Any
 
 from functions.merchants import configure
 from functions.recoveries import cancel, debit
+from ivy import ids
+from ivy.bank_files import bai2
+from ivy.bank_files.statements import Statement, StatementLine
 from tests.bank.exchange import Exchange
 from tests.recoveries.debtor import Debtor
 
@@ -15,6 +18,8 @@ OPENED = "2026-11-30 00:05"
 
 EXECUTED = "2026-12-01 09:00"
 RETURNED = "2026-12-03 09:00"
+IBAN = "DE89370400440532013000"
+COLLECTED = ["created", "in_transit", "collected"]
 MANDATE = {"reference": "IVY-2026-17", "signed_on": "2026-11-02"}
 
 
@@ -59,3 +64,41 @@ class Collector(Exchange):
 
     def lines(self) -> list[tuple[int, str]]:
         return self.rows("SELECT amount, outcome FROM bank_lines ORDER BY created_at, amount")
+
+    def suspended(self) -> list[tuple[int, str | None]]:
+        return self.rows("SELECT amount, resolved_as FROM suspense_items ORDER BY amount, id")
+
+    def told(self) -> list[str]:
+        """Return what was told of debits, in order."""
+        return [each["type"].partition(".")[2] for each in self.till.told("recovery_debit")]
+
+    def legs(self) -> list[tuple[str, str, int]]:
+        return self.rows(
+            "SELECT kind, account_name, amount FROM entries WHERE kind LIKE 'debit.%%'"
+            " ORDER BY ledger_transaction, amount DESC"
+        )
+
+    def lose(self, folder: str, ending: str) -> None:
+        """Let files go astray that nobody has read yet."""
+        for key in [each for each in self.files(folder) if each.endswith(ending)]:
+            self.s3.delete_object(Bucket=self.bucket, Key=key)
+
+
+def refusal(answer: dict[str, Any]) -> str:
+    return str(answer["errors"][0]["code"] if "errors" in answer else answer["code"])
+
+
+def stated(*lines: tuple[int, str | None], number: int = 7) -> bytes:
+    """Return a statement of lines of ACH, each an amount and what it refers to."""
+    booked = [
+        StatementLine(amount, ids.now().date(), "REF", reference, "ACH")
+        for amount, reference in lines
+    ]
+    total = sum(line.amount_minor for line in booked)
+    statement = Statement(
+        account="900000000001", currency="USD", statement_id=f"S{number}", on=booked[0].booked_on,
+        opening_minor=10_000, closing_minor=10_000 + total, lines=tuple(booked),
+    )  # fmt: skip
+    return bai2.write(
+        [statement], sender="BANK", receiver="IVY", created_at=ids.now(), number=number
+    )

@@ -10,6 +10,7 @@ from ivy import proof
 from tests import invariants
 from tests.cloud import Cloud
 from tests.conftest import Store
+from tests.recoveries.collector import Collector
 from tests.recoveries.debtor import Debtor
 from tests.simulation.sandbox import Sandbox, sandbox
 
@@ -23,6 +24,13 @@ def here(cloud: Cloud, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterato
 @pytest.fixture
 def debtor(here: Sandbox) -> Debtor:
     return Debtor(here)
+
+
+@pytest.fixture
+def collector(debtor: Debtor) -> Collector:
+    made = Collector(debtor)
+    made.agree()
+    return made
 
 
 @pytest.fixture(autouse=True)
