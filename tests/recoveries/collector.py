@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from functions.merchants import configure
 from functions.recoveries import cancel, debit
 from ivy import ids
 from ivy.bank_files import bai2
 from ivy.bank_files.statements import Statement, StatementLine
+from ivy.database import Database, Tenant, Transaction
 from tests.bank.exchange import Exchange
 from tests.recoveries.debtor import Debtor
+
+Found = TypeVar("Found")
 
 OWED = 1_820
 OPENED = "2026-11-30 00:05"
@@ -55,6 +59,16 @@ class Collector(Exchange):
     def cancel(self, **said: Any) -> dict[str, Any]:
         named = {"account": self.debtor.name, "by": "mary", "recovery": self.debtor.recovery()}
         return self.debtor.command(cancel.handler, **(named | said))
+
+    def by_itself(self, work: Callable[[Transaction, Tenant], Found]) -> Found:
+        """Do something in a transaction of the merchant's, and return what it returned."""
+        tenant = Tenant(self.debtor.account.merchant_id, livemode=False)
+        database = Database(self.here.platform.store.url("ivy_app"))
+        try:
+            with database.transaction(tenant) as tx:
+                return work(tx, tenant)
+        finally:
+            database.close()
 
     def debits(self) -> list[tuple[str, int, str | None]]:
         return self.rows("SELECT status, amount, failure_code FROM recovery_debits ORDER BY trace")

@@ -12,7 +12,7 @@ import xmlschema
 from functions.connectors import collect
 from functions.ledger import proof as prove_own
 from functions.outbox import relay
-from ivy import recovery_debits
+from ivy import errors, ids, recovery_debit_outcomes, recovery_debits
 from ivy import simulated_bank_accounts as numbers
 from ivy.bank_files import reasons
 from ivy.database import Transaction
@@ -241,6 +241,45 @@ def test_nothing_is_written_off_while_a_debit_is_open(collector: Collector) -> N
         collector.submit()
     collector.bank(EXECUTED)
     assert collector.debtor.approve()["written_off"] == OWED - 1_000
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_what_a_bank_says_again_changes_nothing(collector: Collector, *, returns: bool) -> None:
+    collector.owe()
+    collector.debit()
+    collector.submit()
+    ((debit,),) = collector.rows("SELECT id FROM recovery_debits")
+    arrives_on = collector.here.clock.at.date()
+    outcomes = [
+        lambda tx, of: recovery_debit_outcomes.sent(tx, of, debit, arrives_on),
+        lambda tx, of: recovery_debit_outcomes.came_back(tx, of, debit, "account_closed"),
+    ]
+    if returns:
+        outcomes.insert(1, lambda tx, of: recovery_debit_outcomes.collected(tx, of, debit))
+    for each in outcomes:
+        heard = [collector.by_itself(each) for _ in range(2)]
+        assert heard[0] == heard[1]
+    ended = heard[0]
+    assert (ended.status, ended.failure_code) == (
+        "returned" if returns else "failed", "account_closed",
+    )  # fmt: skip
+    for each in outcomes:
+        assert collector.by_itself(each) == ended
+    assert len(collector.legs()) == 2 * len(outcomes)
+    assert collector.told()[-1] == ended.status
+    assert collector.debtor.available() == -OWED
+
+
+def test_a_debit_that_there_is_not(collector: Collector) -> None:
+    """Nor one of somebody else's."""
+    collector.owe()
+    collector.debit()
+    ((theirs,),) = collector.rows("SELECT id FROM recovery_debits")
+    other = Collector(Debtor(collector.here, 1))
+    for reader, debit in ((collector, ids.new(ids.now())), (other, theirs)):
+        written = f"rd_{debit.hex}"
+        with pytest.raises(errors.ResourceMissing, match=written):
+            reader.by_itself(lambda tx, _, wanted=debit: recovery_debits.lock(tx, wanted))
 
 
 def test_live_mode_alone_raises_the_alarm(collector: Collector) -> None:
