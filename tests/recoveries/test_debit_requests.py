@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 
 from functions.bank_accounts import delete
+from functions.merchants import get
 from tests.recoveries.collector import IBAN, MANDATE, OWED, Collector, refusal
 from tests.recoveries.debtor import Debtor
 
@@ -82,6 +84,29 @@ def test_the_mandate_is_the_operators_to_record(collector: Collector) -> None:
     assert collector.agree({"reference": "has blanks", "signed_on": "2026-11-02"})["code"] == (
         "request_invalid"
     )
+
+
+@pytest.mark.parametrize(
+    "reference", ["/IVY-1", "IVY-1/", "IVY//1", "/", "", "x" * 36, "IVY_1", "IVY-1\n", "IVY-\u00e9"]
+)
+def test_a_reference_that_the_sepa_forbids_is_refused(collector: Collector, reference: str) -> None:
+    refused = collector.agree(MANDATE | {"reference": reference})
+    (error,) = refused["errors"]
+    assert (refused["code"], error["pointer"]) == ("request_invalid", "/debit_mandate/reference")
+
+
+@pytest.mark.parametrize("reference", ["IVY/2026/17", "7", "x" * 35, ".:-/-:."])
+def test_a_reference_that_the_sepa_allows_is_recorded(collector: Collector, reference: str) -> None:
+    mandate = MANDATE | {"reference": reference}
+    assert collector.agree(mandate)["debit_mandate"] == mandate
+
+
+def test_a_reference_from_before_it_was_asked_is_shown(collector: Collector) -> None:
+    collector.here.connection.execute(
+        "UPDATE merchants SET debit_mandate = '/OLD//' WHERE debit_mandate IS NOT NULL"
+    )
+    seen = collector.here.get(get.handler, collector.till.account).json()
+    assert seen["debit_mandate"] == MANDATE | {"reference": "/OLD//"}
 
 
 def test_a_mandate_that_is_not_signed_yet_allows_nothing(collector: Collector) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 from pydantic import Field
@@ -11,6 +12,18 @@ from ivy.database import Transaction
 from ivy.errors import FieldError
 from ivy.merchants import OPERATORS, Cents, DebitMandate, MerchantSettings
 from ivy.models import Input, ShortText, example
+
+
+class SignedMandate(Input):
+    """A mandate to record. In its reference no slash is at an end or beside another.
+
+    The SEPA forbids those; one that was recorded before this was asked is still shown.
+    """
+
+    model_config = example(reference="IVY-2026-17", signed_on="2026-11-02")
+
+    reference: Annotated[str, Field(pattern="^[A-Za-z0-9.:-]+(/[A-Za-z0-9.:-]+)*$", max_length=35)]
+    signed_on: date
 
 
 class Terms(Input):
@@ -29,7 +42,7 @@ class Terms(Input):
     recovery_days: Annotated[int | None, Field(strict=True, ge=0, le=60)] = None
     overdraft: Annotated[Cents | None, Field(ge=0)] = None
     debit_mandate: Annotated[
-        DebitMandate | None, Field(description="Null takes it away; left out, it stays.")
+        SignedMandate | None, Field(description="Null takes it away; left out, it stays.")
     ] = None
     by: ShortText
     reason: ShortText
@@ -45,7 +58,8 @@ def set_terms(tx: Transaction, terms: Terms) -> MerchantSettings:
     named = terms.model_dump(include=set(OPERATORS))
     named = {name: getattr(terms, name) for name, each in named.items() if each is not None}
     if "debit_mandate" in terms.model_fields_set:
-        named["debit_mandate"] = terms.debit_mandate
+        signed = terms.debit_mandate
+        named["debit_mandate"] = signed and DebitMandate(**signed.model_dump())
     if not named:
         detail = f"name one or more of {', '.join(OPERATORS)}"
         raise errors.RequestInvalid(fields=(FieldError("", "missing", detail),))
