@@ -125,6 +125,8 @@ def test_it_goes_out_as_a_direct_debit_of_the_sepa(collector: Collector) -> None
         assert part in content
     collector.bank()
     assert collector.debits()[0][0] == "in_transit"
+    reports = [said for name, said in collector.files("bank/").items() if "pain002" in name]
+    assert [b"<OrgnlMsgNmId>pain.008.001.08<" in each for each in reports] == [True]
     collector.bank(EXECUTED)
     collector.receive()
     collector.debtor.watch()

@@ -24,12 +24,15 @@ transfers = st.builds(
 @given(
     st.lists(transfers, max_size=8, unique_by=lambda each: each.end_to_end_id),
     st.none() | st.sampled_from(get_args(FileStatus)),
+    st.booleans(),
 )
-def test_a_report_comes_back_as_it_was_written(drawn: list[Transfer], status: FileStatus) -> None:
+def test_a_report_comes_back_as_it_was_written(
+    drawn: list[Transfer], status: FileStatus, collects: bool
+) -> None:
     drawn = [replace(each, note=" ".join(each.note.split())) for each in drawn]
     if status == "RJCT":
         drawn = [replace(each, status="RJCT") for each in drawn]
-    whole = Report("m", AT, "bf_1", status, None, tuple(drawn), len(drawn))
+    whole = Report("m", AT, "bf_1", status, None, tuple(drawn), len(drawn), collects)
     assert pain002.parse(pain002.write(whole)) == whole
 
 
@@ -53,6 +56,14 @@ def test_the_classes_of_the_standard_refuse_another_order() -> None:
 def test_our_ids_come_back_from_the_spelling_of_the_sepa() -> None:
     content = pain002.write(report()).replace(b"po_", b"po-").replace(b"bf_", b"bf-")
     assert pain002.parse(content) == report()
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_a_report_names_the_message_that_it_is_on(*, collects: bool) -> None:
+    content = pain002.write(replace(report(), collects=collects))
+    assert (b"<OrgnlMsgNmId>pain.008.001.08<" in content) == collects
+    assert (b"<OrgnlMsgNmId>pain.001.001.09<" in content) != collects
+    assert messages.complaints(content, pain002.MESSAGE) == []
 
 
 def test_each_transfer_says_on_which_line_it_is() -> None:

@@ -13,6 +13,7 @@ from ivy.bank_files import reasons
         ("R02", "account_closed"),
         ("R03", "no_account"),
         ("R04", "invalid_account_number"),
+        ("R05", "not_authorized"),
         ("R16", "account_frozen"),
         ("R20", "non_transaction_account"),
         ("R23", "credit_refused"),
@@ -34,7 +35,11 @@ def test_ach_codes(code: str, failure_code: str) -> None:
         ("AC04", "account_closed"),
         ("AC06", "account_frozen"),
         ("AG01", "non_transaction_account"),
+        ("AC13", "non_transaction_account"),
         ("AM04", "insufficient_funds"),
+        ("MD01", "not_authorized"),
+        ("MS02", "stopped"),
+        ("SL01", "stopped"),
         ("ZZ99", "rejected"),
         (None, "rejected"),
     ],
@@ -53,5 +58,4 @@ def test_every_failure_has_a_sentence_and_every_sentence_a_failure() -> None:
 
 
 def test_ach_codes_are_those_that_others_list() -> None:
-    elsewhere = set(RETURN_CODES) - {"R05"}
-    assert elsewhere <= set(reasons.ACH)
+    assert set(RETURN_CODES) <= set(reasons.ACH)

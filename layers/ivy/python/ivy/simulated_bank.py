@@ -246,6 +246,7 @@ def _report(orders: Orders, codes: dict[Order, str | None]) -> Said:
             for each in codes
         ),
         original_count=len(codes),
+        collects=orders.collects,
     )
     name = f"{orders.name}.report.pain002.xml"
     return Said(orders.created_at.date(), name, pain002.write(report))

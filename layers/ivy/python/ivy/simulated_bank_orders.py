@@ -10,15 +10,13 @@ from datetime import date, datetime
 from itertools import pairwise
 from typing import Literal
 
+from ivy.bank_files import pain001, pain008
 from ivy.bank_files.iso_values import read_date, read_decimal, read_instant
 from ivy.bank_files.text import our_reference
 from ivy.bank_files.xml_messages import Node
 from ivy.bank_files.xml_messages import read as read_message
 
 Rail = Literal["ach", "iso20022"]
-
-PAIN_001 = "pain.001.001.09"
-PAIN_008 = "pain.008.001.08"
 
 ACH_ACCOUNT = "900000000001"
 """Which account of Ivy's an ACH file is taken from: the bank knows it by the company's id."""
@@ -63,7 +61,9 @@ def read(name: str, content: bytes) -> Orders:
     name = name.rpartition(".")[0]
     if content.startswith(b"<"):
         return (
-            _pain_008(name, content) if PAIN_008.encode() in content else _pain_001(name, content)
+            _pain_008(name, content)
+            if pain008.MESSAGE.encode() in content
+            else _pain_001(name, content)
         )
     return _nacha(name, content.decode("ascii").splitlines())
 
@@ -104,7 +104,7 @@ def _day(text: str) -> date:
 
 
 def _pain_001(name: str, content: bytes) -> Orders:
-    message = read_message(content, PAIN_001)
+    message = read_message(content, pain001.MESSAGE)
     created, payment = message.one("GrpHdr", "CreDtTm"), message.one("PmtInf")
     transfers = list(payment.all("CdtTrfTxInf"))
     day = payment.one("ReqdExctnDt", "Dt")
@@ -122,7 +122,7 @@ def _pain_001(name: str, content: bytes) -> Orders:
 
 
 def _pain_008(name: str, content: bytes) -> Orders:
-    message = read_message(content, PAIN_008)
+    message = read_message(content, pain008.MESSAGE)
     created, payment = message.one("GrpHdr", "CreDtTm"), message.one("PmtInf")
     day = payment.one("ReqdColltnDt")
     return Orders(

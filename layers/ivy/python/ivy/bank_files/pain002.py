@@ -1,4 +1,4 @@
-"""Status reports on credit transfers: pain.002.001.10.
+"""Status reports on credit transfers and direct debits: pain.002.001.10.
 
 A bank reports on the message as a whole, on its payment instruction, on transfers, or on all three.
 Ivy sends one instruction in a message, so the first two are one status here.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
 
-from ivy.bank_files import BankFileError, check_identifier
+from ivy.bank_files import BankFileError, check_identifier, pain001, pain008
 from ivy.bank_files.iso_values import instant_text, read_instant
 from ivy.bank_files.text import one_line, our_reference
 from ivy.bank_files.xml_messages import Node, put, read
@@ -58,6 +58,7 @@ class Report:
         original_message_id: The ``file_id`` of the payment file.
         status: Of the file as a whole, if the bank gave one. RJCT without transfers rejects all.
         original_count: How many transfers the bank counted in the file, if it says.
+        collects: Whether the message was one of debits.
     """
 
     message_id: str
@@ -67,6 +68,7 @@ class Report:
     reason: str | None = None
     transfers: tuple[Transfer, ...] = ()
     original_count: int | None = None
+    collects: bool = False
 
 
 def parse(content: bytes) -> Report:
@@ -79,8 +81,9 @@ def parse(content: bytes) -> Report:
     if message.name != "CstmrPmtStsRpt":
         raise BankFileError(message.line, "not a status report")
     header, group = message.one("GrpHdr"), message.one("OrgnlGrpInfAndSts")
-    if not group.value("OrgnlMsgNmId").startswith("pain.001"):
-        raise BankFileError(group.line, "the report is not on credit transfers")
+    original = group.value("OrgnlMsgNmId")
+    if not original.startswith(("pain.001", "pain.008")):
+        raise BankFileError(group.line, "the report is on neither transfers nor debits")
     payment = message.optional("OrgnlPmtInfAndSts")
     transfers = [] if payment is None else [_transfer(each) for each in payment.all("TxInfAndSts")]
     _check_distinct(transfers)
@@ -102,6 +105,7 @@ def parse(content: bytes) -> Report:
         reason=next((each for each in reasons if each is not None), None),
         transfers=tuple(transfers),
         original_count=next((each for each in counts if each is not None), None),
+        collects=original.startswith("pain.008"),
     )
 
 
@@ -120,7 +124,7 @@ def write(report: Report) -> bytes:
     put(header, "CreDtTm", instant_text(report.created_at))
     group = put(content, "OrgnlGrpInfAndSts")
     put(group, "OrgnlMsgId", report.original_message_id)
-    put(group, "OrgnlMsgNmId", "pain.001.001.09")
+    put(group, "OrgnlMsgNmId", pain008.MESSAGE if report.collects else pain001.MESSAGE)
     if report.original_count is not None:
         put(group, "OrgnlNbOfTxs", str(report.original_count))
     if report.status is not None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a payout did not arrive.
+    """Why a payment did not arrive, or was not collected.
 
     Attributes:
         code: The bank's own, such as R03 or AC04; empty if it gave none.
         failure_code: Ivy's: the same for every bank.
-        sentence: What a merchant is told.
+        sentence: What it means, in words.
     """
 
     code: str
@@ -50,6 +50,7 @@ ACH = {
     "R02": "account_closed",
     "R03": "no_account",
     "R04": "invalid_account_number",
+    "R05": "not_authorized",
     "R06": "returned_by_request",
     "R07": "not_authorized",
     "R08": "stopped",
@@ -77,6 +78,7 @@ ISO = {
     "AC04": "account_closed",
     "AC06": "account_frozen",
     "AC07": "account_closed",
+    "AC13": "non_transaction_account",
     "AG01": "non_transaction_account",
     "AG02": "non_transaction_account",
     "AM01": "amount_not_allowed",
@@ -94,7 +96,9 @@ ISO = {
     "FF01": "file_rejected",
     "FOCR": "returned_by_request",
     "LEGL": "regulatory",
+    "MD01": "not_authorized",
     "MD07": "account_holder_deceased",
+    "MS02": "stopped",
     "RC01": "bank_not_found",
     "RC03": "bank_not_found",
     "RC04": "bank_not_found",
@@ -102,6 +106,7 @@ ISO = {
     "RR02": "regulatory",
     "RR03": "regulatory",
     "RR04": "regulatory",
+    "SL01": "stopped",
 }
 """External status and return reason codes of ISO 20022."""
 
