@@ -55,6 +55,8 @@ def mandate(
     reason: Reason,
 ) -> None:
     """Record that what a merchant owes may be taken from its bank account, or that no more."""
+    if signed_on and not reference:
+        raise typer.BadParameter("--signed-on is of a reference, and none is given")
     signed = {"reference": reference, "signed_on": signed_on} if reference else None
     with explained():
         answer = _run("merchants/configure", merchant=name, reason=reason, debit_mandate=signed)

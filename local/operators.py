@@ -20,7 +20,6 @@ _OPTIONS = {"resolved_as": "--as", "expected_on": "--on"}
 
 _PATTERN = re.compile(r"match pattern '\^([a-z]+)_")
 _SAID = {
-    "missing": "is missing",
     "extra_forbidden": "is not known here",
     "string_pattern_mismatch": "has not the form that it must have",
     "date_parsing": "must be a day, such as 2026-12-24",
@@ -29,7 +28,10 @@ _SAID = {
     "string_too_short": "is empty",
     "too_short": "is empty",
 }
-_PLAINLY = (("Input should be", "must be"), ("String should have", "must have"))
+_PLAINLY = (
+    *(("Input should be", "must be"), ("String should have", "must have")),
+    ("Field required", "is missing"),
+)
 """How those who check fields say things, and how people do."""
 
 COLUMNS = ("account", "subject", "action", "overdue", "sends", "attempts", "last outcome")

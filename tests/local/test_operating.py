@@ -119,6 +119,14 @@ def test_what_is_refused_is_told_in_plain_words(
     assert said.value.fix
 
 
+def test_what_is_missing_is_told_as_its_function_says_it() -> None:
+    """That an option may be left out, and why it may not be this time."""
+    wanted = {"pointer": "/bank_account", "code": "missing", "detail": "is wanted: none is payable"}
+    assert operators.sentence(wanted) == "bank_account is wanted: none is payable."
+    required = {"pointer": "/reason", "code": "missing", "detail": "Field required"}
+    assert operators.sentence(required) == "reason is missing."
+
+
 @pytest.mark.parametrize(
     ("verb", "holiday", "changed", "told"),
     [
@@ -183,6 +191,19 @@ def test_a_mandate_is_recorded_and_taken_away(answering: Callable[..., Functions
         ("merchants/configure", asked | {"debit_mandate": mandate}),
         ("merchants/configure", asked | {"debit_mandate": None}),
     ]
+
+
+@pytest.mark.parametrize("reference", [[], [""]])
+def test_a_mandate_is_not_taken_away_by_who_forgets_its_reference(
+    answering: Callable[..., Functions], reference: list[str]
+) -> None:
+    functions = answering({})
+    said = CliRunner().invoke(
+        app,
+        ["merchant", "mandate", "mer_1", *reference, "--signed-on", "2026-11-02", "--reason", "r"],
+    )
+    assert (said.exit_code, functions.asked) == (2, [])
+    assert "none is given" in said.output
 
 
 def test_a_debit_is_opened_and_taken_back(answering: Callable[..., Functions]) -> None:
