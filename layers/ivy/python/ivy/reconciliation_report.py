@@ -1,7 +1,7 @@
 """What banks state of a month, and what the books say of it.
 
-Lines count on the day that the bank booked them, postings on their value date. A payout is posted
-when the bank says so in whichever file, so that between the two there may be what is on its way;
+Lines count on the day that the bank booked them, postings on their value date. A payout or debit is
+posted when the bank says so in whichever file, so between the two there may be what is on its way;
 everything else that differs is a mistake, and ``difference`` shows it. Runs as ``ivy_jobs``.
 """
 

@@ -84,7 +84,8 @@ class SuspenseItem(Object):
 class SuspenseList(Object):
     """Open items, the oldest first; ``total`` are open, of which no more than 200 are shown.
 
-    ``refused`` are payouts that were refused after they were paid, and wait for their line.
+    ``refused`` are payouts and debits that were refused after they were paid or collected, and
+    wait for their line.
     """
 
     object: Literal["suspense_list"] = "suspense_list"

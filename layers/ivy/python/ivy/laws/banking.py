@@ -42,12 +42,12 @@ OWED: LiteralString = """
                               WHEN 'loss' THEN 'loss:writeoff'
                               ELSE resolved_as END, -moved)) AS line (name, amount)
         WHERE resolved_as IN ('acquirer', 'rounding', 'loss')"""
-"""What lines that are no payout's owe to our accounts; what was resolved to a payout owes nothing.
+"""What lines that are no order's owe to our accounts; what was resolved to an order owes nothing.
 A line that is a settlement owes its acquirer what that said, and to suspense what it differs by.
 """
 
-# What banks state is in the books, but for what is on its way: a payout is paid when the bank says
-# so in whichever file, and its line may come before that is carried out, or days after.
+# What banks state is in the books, but for what is on its way: an order is posted when its bank
+# speaks of it in whichever file; its line may come before that is carried out, or days after.
 STATED: LiteralString = """
     stated AS (
         SELECT livemode::integer AS mode, currency, sum(amount) AS amount,
