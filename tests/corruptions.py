@@ -566,6 +566,16 @@ CORRUPTIONS = (
         " FROM payouts, bank_receipts WHERE payouts.status = 'paid' LIMIT 1",
     ),
     Corruption(
+        "L13",
+        "a debit that was refused long after it was collected",
+        " was refused 6 days ago, after it was paid, and no statement shows it back",
+        "INSERT INTO bank_answers (merchant_id, livemode, id, debit_id, receipt_id, created_at,"
+        " outcome, code, failure_code, unstated)"
+        " SELECT merchant_id, debits.livemode, uuidv7(), debits.id, bank_receipts.id,"
+        " now() - interval '6 days', 'came_back', 'AC04', 'account_closed', true"
+        " FROM recovery_debits AS debits, bank_receipts WHERE debits.status = 'collected' LIMIT 1",
+    ),
+    Corruption(
         "L14",
         "a posting of ours that no item names",
         " is 1 postings of ours, of 0 items, settlements of acquirers or deposits",
