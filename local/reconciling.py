@@ -134,6 +134,8 @@ def rule(
 ) -> None:
     """Add a rule, or retire one."""
     said: dict[str, Any] = {"reason": reason, "by": getpass.getuser()}
+    if retire and (connector or contains):
+        raise typer.BadParameter("--retire takes no other rule's place: add that one by itself")
     if retire:
         said |= {"retire": retire}
     else:

@@ -182,6 +182,17 @@ def test_what_operators_say_of_acquirers(asked: list[tuple[str, dict[str, Any]]]
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("other", [("--connector", "stripe"), ("--contains", "STRIPE")])
+def test_who_retires_a_rule_names_no_other(
+    asked: list[tuple[str, dict[str, Any]]], other: tuple[str, str]
+) -> None:
+    said = CliRunner().invoke(
+        app, ["reconcile", "rule", "--retire", "mru_1", *other, "--reason", "so"]
+    )
+    assert (said.exit_code, asked) == (2, [])
+    assert "add that one by itself" in said.output
+
+
 def test_a_resolution_carries_the_operators_name(asked: list[tuple[str, dict[str, Any]]]) -> None:
     assert say("resolve", "sus_1", "--as", "loss", "--reason", "a fee") == (
         "sus_1: resolved as loss\n"
