@@ -239,8 +239,10 @@ def _rest(tx: Transaction, task: Task, until: datetime, *, due_at: datetime | No
     tx.run(
         "UPDATE outbox SET sends = 1, next_send_at = %(until)s,"
         " expected_at = %(until)s + %(stuck_after)s,"
-        " due_at = coalesce(%(due_at)s::timestamptz, 'infinity') WHERE id = %(id)s",
+        " due_at = coalesce(%(due_at)s::timestamptz, 'infinity')"
+        " WHERE id = %(id)s AND subject = %(subject)s",
         id=task.id,
+        subject=task.subject,
         until=until - tx.ahead(),
         stuck_after=STUCK_AFTER,
         due_at=due_at,
@@ -380,8 +382,8 @@ _OVERDUE: LiteralString = """
     SET sends = sends + 1,
         next_send_at = now() + least(interval '1 minute' * power(2, least(sends, 6)),
                                      interval '1 hour')
-    WHERE id IN (
-        SELECT id FROM outbox
+    WHERE subject IN (
+        SELECT subject FROM outbox
         WHERE next_send_at <= now()
         ORDER BY next_send_at
         LIMIT %(limit)s
