@@ -46,6 +46,18 @@ def test_a_line_is_json_with_its_fields_and_the_correlation(output: StringIO) ->
     assert line["timestamp"].startswith("2")
 
 
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_trace_is_named_where_there_is_one(
+    output: StringIO, monkeypatch: pytest.MonkeyPatch, sampled: bool
+) -> None:
+    root = "1-5759e988-bd862e3fe1be46a994272793"
+    header = f"Root={root};Parent=53995c3f42cd8ad8;Sampled={int(sampled)}"
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", header)
+    observe.line("something")
+    line = json.loads(output.getvalue())
+    assert line.get("xray_trace_id") == (root if sampled else None)
+
+
 def test_a_failure_says_what_and_where(output: StringIO) -> None:
     line = failing(output, LookupError("lost it"))
     assert (line["level"], line["message"]) == ("ERROR", "it.failed")

@@ -237,7 +237,7 @@ class Endpoint(Route):
             status=status,
             duration_ms=round(seconds * 1000, 1),
             merchant=f"mer_{incoming.caller.merchant.hex}" if incoming.caller else None,
-            cold_start=_cold,
+            **({"cold_start": True} if _cold else {}),
         )
         if status >= errors.Internal.status:
             observe.count("ServerErrors", route=self.name)
