@@ -36,6 +36,7 @@ class Used:
     server_us: float
     create_us: float
     process_us: float
+    publish_us: float
     wal_bytes: float
     stored_bytes: float
 
@@ -81,7 +82,7 @@ def dollars(
             "REST API": prices["rest_api_request"],
             "firewall": prices["firewall_request"],
             "traces": assumed["traced"] * prices["trace"],
-            "logs": assumed["access_log_bytes"] * prices["log_byte"],
+            "logs": assumed["access_log_bytes"] * prices["log_byte_infrequent_access"],
             "out": assumed["answer_bytes"] * prices["byte_out"],
             "Aurora": _aurora(used, prices),
         }
@@ -89,23 +90,24 @@ def dollars(
     cpu_ms = {
         "charges/create": used.create_us / 1e3,
         "charges/process": used.process_us / 1e3 * together,
-        "events/publish": assumed["cpu_ms_of_publishing_a_batch"],
+        "events/publish": used.publish_us / 1e3 * together,
     }
     for name, calls in counts["calls"].items():
         share = 1.0 if name == "charges/create" else 1 / together
         seconds = _seconds(assumed, name, cpu_ms[name], calls, together)
         each["Lambda"] += share * _invocation(prices, MEMORY_GB[name], seconds)
         lines = 1 if name == "charges/process" else share  # it writes one for each message
-        written = counts["log_bytes"][name] + assumed["trace_id_bytes_of_a_line"]
+        written = counts["log_bytes"][name]
+        written += assumed["traced"] * assumed["trace_id_bytes_of_a_line"]
         each["logs"] += lines * written * prices["log_byte"]
         each["SQS"] += share * prices["sqs_request"] * _queue_requests(assumed, name, calls)
         units = _write_units(assumed, calls, counts["item_bytes"])
         each["DynamoDB"] += share * units * prices["dynamodb_write_unit"]
     connector = assumed["connector"]
-    core = connector["memory_gb"] / assumed["memory_gb_of_one_core"]
-    asked = (connector["cpu_ms"] / core + connector["wait_ms"]) / 1e3
-    each["Lambda"] += _invocation(prices, connector["memory_gb"], asked)
-    each["logs"] += connector["log_bytes"] * prices["log_byte"]
+    asked = _invocation(prices, connector["memory_gb"], _asked_ms(assumed, together) / 1e3)
+    each["Lambda"] += asked / together
+    written = connector["log_bytes"] / together + connector["log_bytes_of_an_order"]
+    each["logs"] += written * prices["log_byte"]
     return {name: price * MILLION for name, price in each.items()}
 
 
@@ -143,9 +145,14 @@ def _seconds(
     working = cpu_ms + total * assumed["cpu_ms_of_an_aws_call"]
     waiting = (total - invoked) * wait["aws_call"]
     waiting += assumed["round_trips"][name] * wait["statement_round_trip"]
-    if name == "charges/process":  # one message after the other, each with a question of its own
-        connector = assumed["connector"]
-        core = connector["memory_gb"] / assumed["memory_gb_of_one_core"]
-        waiting += connector["cpu_ms"] / core + connector["wait_ms"]
-        waiting *= together
+    if name == "charges/process":
+        waiting += _asked_ms(assumed, together)
+        waiting += wait["statement_round_trip"] * assumed["round_trips"][name] * (together - 1)
     return float(working / (MEMORY_GB[name] / assumed["memory_gb_of_one_core"]) + waiting) / 1e3
+
+
+def _asked_ms(assumed: Any, together: int) -> float:
+    """Return how long a connector takes: the CPU of every order, and one wait for all of them."""
+    connector = assumed["connector"]
+    core = connector["memory_gb"] / assumed["memory_gb_of_one_core"]
+    return float(connector["cpu_ms"] * together / core + connector["wait_ms"])

@@ -11,7 +11,7 @@ import pytest
 from bench import check, pricing
 from bench.pricing import Used
 
-USED = Used(2_000, 1_500, 2_000, 6_000, 3_500)
+USED = Used(2_000, 1_500, 2_000, 100, 6_000, 3_500)
 
 
 @pytest.fixture
