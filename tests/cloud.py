@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -264,7 +265,9 @@ def main() -> None:
         server = _Server(("127.0.0.1", 0), _Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print(server.server_port, flush=True)  # noqa: T201 - how the parent learns the port
-        sys.stdin.read()
+        with Path(os.devnull).open("w") as nowhere:
+            sys.stdout = nowhere  # the parent reads no more, and what functions log would fill it
+            sys.stdin.read()
 
 
 if __name__ == "__main__":

@@ -3,17 +3,17 @@
 from functools import cache
 from typing import Any
 
-from ivy.connectors import remote
+from ivy.connectors import answering
 from ivy.connectors.stripe import API_BASE, StripeConnector
 from ivy.needs import Need
-from ivy.serve import BACKGROUND_MEMORY_MB, connector
+from ivy.serve import connector
 from ivy.settings import settings
 
 
-@connector("stripe", uses=(Need.STRIPE,), memory_mb=BACKGROUND_MEMORY_MB)
+@connector("stripe", uses=(Need.STRIPE,))
 def handler(message: dict[str, Any]) -> Any:
-    """Carry out one order at Stripe, look one up, or tell what happened to disputes."""
-    return remote.answer(acquirer(), message)
+    """Carry out orders at Stripe, or tell what happened to disputes."""
+    return answering.answer(acquirer(), message)
 
 
 @cache

@@ -11,7 +11,7 @@ import pytest
 
 from functions.connectors import stripe as function
 from ivy import settings, vault
-from ivy.connectors import NOTICES, OUTCOME, Approved, Declined, DisputeOpened, Missing
+from ivy.connectors import NOTICES, OUTCOME, Approved, Asked, Declined, DisputeOpened
 from ivy.connectors.stripe import API_BASE
 from tests.connectors.stripe_orders import KEYS, order
 from tests.connectors.stripe_server import StripeServer
@@ -45,21 +45,25 @@ def invoke(method: str, **message: Any) -> Any:
     return json.loads(json.dumps(answer))
 
 
-def ask(method: str, **fields: Any) -> Any:
-    return OUTCOME.validate_python(invoke(method, order=order(**fields).model_dump(mode="json")))
+def ask(*, asked_before: bool = False, **fields: Any) -> Any:
+    asked = Asked(order=order(**fields), asked_before=asked_before)
+    (said,) = invoke("carry_out", orders=[asked.model_dump(mode="json")])
+    return OUTCOME.validate_python(said)
 
 
 def test_an_order_and_its_look_up() -> None:
-    outcome = ask("authorize")
+    outcome = ask()
     assert isinstance(outcome, Approved)
-    assert ask("lookup") == outcome
-    assert ask("lookup", key="another") == Missing()
-    declined = ask("authorize", key="third", payment_method="pm_card_chargeDeclinedExpiredCard")
+    assert ask(asked_before=True) == outcome
+    another = ask(key="another", asked_before=True)  # never heard of, so carried out
+    assert isinstance(another, Approved)
+    assert another != outcome
+    declined = ask(key="third", payment_method="pm_card_chargeDeclinedExpiredCard")
     assert declined == Declined(failure_code="expired_card")
 
 
 def test_notices_are_told_and_acknowledged(server: StripeServer) -> None:
-    server.account.dispute(ask("authorize").reference)
+    server.account.dispute(ask().reference)
     at = datetime.now(UTC).isoformat()
     for _ in range(2):
         (notice,) = NOTICES.validate_python(invoke("notices", at=at, account=None))

@@ -21,7 +21,6 @@ from functions.outbox import relay
 from functions.refunds import create as create_refund
 from functions.refunds import process as process_refund
 from ivy import aws, operations
-from ivy.connectors import Connector
 from ivy.serve.declaration import MAX_RECEIVES, Consumer
 from tests.cloud import Fault
 from tests.driving import LambdaContext, sqs_event
@@ -164,14 +163,14 @@ def test_the_promise_of_another_charge_is_not_used_up(world: World, accepted: li
 def test_a_batch_reports_exactly_what_failed(
     world: World, accepted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = operations.ask
+    question = operations.question
 
-    def failing(connector: Connector, attempt: operations.Attempt) -> operations.Answer:
+    def failing(attempt: operations.Attempt) -> operations.Question:
         if attempt.order.payment_method == "tok_declined":
             raise TimeoutError
-        return ask(connector, attempt)
+        return question(attempt)
 
-    monkeypatch.setattr(operations, "ask", failing)
+    monkeypatch.setattr(operations, "question", failing)
     [failed] = _hand_over(world, *accepted)
     monkeypatch.undo()
     assert _hand_over(world, failed) == []
@@ -185,12 +184,12 @@ def test_work_that_died_can_be_redriven_and_the_relay_does_not_wait_for_it(
     world.pay("a")
     world.pay("b")
 
-    def broken(_connector: Connector, _attempt: operations.Attempt) -> operations.Answer:
+    def broken(_attempt: operations.Attempt) -> operations.Question:
         raise ConnectionRefusedError
 
     receives = 0
     with monkeypatch.context() as patched:
-        patched.setattr(operations, "ask", broken)
+        patched.setattr(operations, "question", broken)
         while world.deliver():
             receives += 1
     dead = world.platform.messages(dead=True)

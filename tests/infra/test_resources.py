@@ -52,6 +52,18 @@ def test_each_limit_is_inside_the_next(assembly: Assembly, functions: list[Funct
     assert (gateway, functions_allow, statement, lock) == ({29.0}, {15}, 8, 3)
 
 
+def test_what_is_written_for_each_request_costs_little(aws: Assembly) -> None:
+    """It is as the price of a charge assumes: see ``bench/prices.json``."""
+    (access,) = (
+        group
+        for group in aws.resources("AWS::Logs::LogGroup")
+        if group.properties.get("LogGroupName") == "/aws/apigateway/ivy"
+    )
+    assert access.properties["LogGroupClass"] == "INFREQUENT_ACCESS"
+    api = aws.one("AWS::ApiGateway::RestApi").properties
+    assert api["MinimumCompressionSize"] == 512
+
+
 def test_authoriser_forgets_within_a_minute(assembly: Assembly) -> None:
     authorizer = assembly.one("AWS::ApiGateway::Authorizer").properties
     assert 0 < authorizer["AuthorizerResultTtlInSeconds"] <= LONGEST_CACHE_SECONDS
@@ -241,12 +253,7 @@ def test_what_keeps_state_outlives_its_stack(aws: Assembly) -> None:
 # -- snapshots, memory, and what Lambda writes by itself
 
 FROM_A_SNAPSHOT = {"ivy-charges-create", "ivy-access-authorize"}
-BACKGROUND = {
-    "ivy-charges-process",
-    "ivy-events-publish",
-    "ivy-connectors-simulated",
-    "ivy-connectors-stripe",
-}
+BACKGROUND = {"ivy-charges-process", "ivy-events-publish"}
 
 
 def test_a_charge_and_its_authoriser_start_from_snapshots(aws: Assembly) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -17,7 +18,7 @@ from functions.connectors import simulated as deployed_connector
 from ivy import aws, observe
 from ivy.connectors import (
     Approved,
-    Connector,
+    Asked,
     Declined,
     DisputeOpened,
     Missing,
@@ -25,19 +26,22 @@ from ivy.connectors import (
     Order,
     Outcome,
     Unknown,
-    carry_out,
+    answering,
     remote,
 )
-from ivy.connectors.simulated import NOTICES_LIMIT, SimulatedAcquirer
+from ivy.connectors.remote import RemoteConnector
+from ivy.connectors.simulated import NOTICES_LIMIT
 from ivy.needs import Need
 from ivy.serve.connecting import ConnectorError
-from tests.cloud import ACQUIRER, CONNECTOR, Fault
+from tests.asking import ask, simulated
+from tests.cloud import CONNECTOR, Fault
 from tests.driving import LambdaContext, Platform
 
 AT = datetime(2026, 11, 24, 10, tzinfo=UTC)
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 ACCOUNT = "1001-test"
 THREADS = 8
+APPROVED = {"outcome": "approved", "reference": "r", "cost_minor": 0, "expires_at": None}
 
 
 def order(operation: Operation = "authorize", *, of: Order | None = None, **fields: Any) -> Order:
@@ -55,7 +59,7 @@ def order(operation: Operation = "authorize", *, of: Order | None = None, **fiel
 
 
 @pytest.fixture
-def connector(deployed: Platform) -> Connector:
+def connector(deployed: Platform) -> RemoteConnector:
     deployed.enter((Need.CONNECTORS,))
     return remote.connector("simulated")
 
@@ -68,7 +72,10 @@ def at_once(*calls: Callable[[], Outcome]) -> list[Outcome]:
 # -- the same answer, however often
 
 
-def test_every_operation_is_carried_out_once_and_found_again(connector: Connector) -> None:
+def test_every_operation_is_carried_out_once_and_found_again(
+    deployed: Platform, connector: RemoteConnector
+) -> None:
+    acquirer = simulated(deployed)
     held = order(capture=False)
     steps = [
         held,
@@ -79,42 +86,42 @@ def test_every_operation_is_carried_out_once_and_found_again(connector: Connecto
         order("concede", of=held),
     ]
     for step in steps:
-        assert connector.lookup(step) == Missing()
-        first = carry_out(connector, step, asked_before=False)
+        assert acquirer.lookup(step) == Missing()
+        first = ask(connector, step)
         assert isinstance(first, Approved | Declined)
-        assert carry_out(connector, step, asked_before=False) == first
-        assert carry_out(connector, step, asked_before=True) == first
-        assert connector.lookup(step) == first
+        assert ask(connector, step) == first
+        assert ask(connector, step, asked_before=True) == first
+        assert acquirer.lookup(step) == first
 
 
-def test_what_was_never_heard_of_is_asked_for(connector: Connector) -> None:
-    assert isinstance(carry_out(connector, order(), asked_before=True), Approved)
+def test_what_was_never_heard_of_is_asked_for(connector: RemoteConnector) -> None:
+    assert isinstance(ask(connector, order(), asked_before=True), Approved)
 
 
-def test_racing_orders_share_what_there_is(connector: Connector) -> None:
+def test_racing_orders_share_what_there_is(connector: RemoteConnector) -> None:
     for _ in range(5):
         paid = order()
-        connector.authorize(paid)
+        ask(connector, paid)
         refunds = [order("refund", of=paid, amount_minor=2_000) for _ in range(THREADS)]
-        found = at_once(*(lambda each=each: connector.refund(each) for each in refunds))
+        found = at_once(*(lambda each=each: ask(connector, each) for each in refunds))
         assert sum(isinstance(one, Approved) for one in found) == 5
 
 
-def test_a_racing_copy_is_told_the_same(connector: Connector) -> None:
+def test_a_racing_copy_is_told_the_same(connector: RemoteConnector) -> None:
     paid = order()
-    told = at_once(*[lambda: connector.authorize(paid)] * THREADS)
+    told = at_once(*[lambda: ask(connector, paid)] * THREADS)
     assert len({one.model_dump_json() for one in told}) == 1
     refund = order("refund", of=paid, amount_minor=6_000)
-    told = at_once(*[lambda: connector.refund(refund)] * THREADS)
+    told = at_once(*[lambda: ask(connector, refund)] * THREADS)
     assert {type(one) for one in told} == {Approved}
 
 
-def test_capture_and_void_cannot_both_be(connector: Connector) -> None:
+def test_capture_and_void_cannot_both_be(connector: RemoteConnector) -> None:
     for _ in range(10):
         held = order(capture=False)
-        connector.authorize(held)
+        ask(connector, held)
         capture, void = order("capture", of=held), order("void", of=held)
-        found = at_once(lambda: connector.capture(capture), lambda: connector.void(void))  # noqa: B023 - run before the next turn
+        found = at_once(lambda: ask(connector, capture), lambda: ask(connector, void))  # noqa: B023 - run before the next turn
         assert {type(one) for one in found} == {Approved, Declined}
 
 
@@ -132,28 +139,28 @@ def test_capture_and_void_cannot_both_be(connector: Connector) -> None:
     ],
 )
 def test_no_answer_is_unknown_and_a_lookup_tells(
-    deployed: Platform, connector: Connector, fault: Fault, found: type[Outcome]
+    deployed: Platform, connector: RemoteConnector, fault: Fault, found: type[Outcome]
 ) -> None:
     asked = order()
     with deployed.cloud.failing(fault, "Invoke"):
-        assert isinstance(connector.authorize(asked), Unknown)
-    assert isinstance(connector.lookup(asked), found)
+        assert isinstance(ask(connector, asked), Unknown)
+    assert isinstance(simulated(deployed).lookup(asked), found)
 
 
 def test_patience_ends(
-    deployed: Platform, connector: Connector, monkeypatch: pytest.MonkeyPatch
+    deployed: Platform, connector: RemoteConnector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(aws.READ_SECONDS_OF, "lambda", 0.2)
     aws.client.cache_clear()
     with deployed.cloud.failing("hang", "Invoke"):
-        assert connector.authorize(order()) == Unknown(reason="ReadTimeoutError")
+        assert ask(connector, order()) == Unknown(reason="ReadTimeoutError")
     aws.client.cache_clear()
 
 
-def test_a_function_that_fails_is_unknown(connector: Connector) -> None:
-    assert isinstance(connector, remote.RemoteConnector)
-    nowhere = remote.RemoteConnector(f"nobody{CONNECTOR}")
-    assert nowhere.authorize(order()) == Unknown(reason="the connector's function failed")
+@pytest.mark.usefixtures("connector")
+def test_a_function_that_fails_is_unknown() -> None:
+    nowhere = RemoteConnector(f"nobody{CONNECTOR}")
+    assert ask(nowhere, order()) == Unknown(reason="the connector's function failed")
     assert nowhere.notices(AT) == []
     nowhere.acknowledge(ACCOUNT, f"{uuid4().hex}_opened")
 
@@ -173,14 +180,14 @@ class _Babbling(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def babbling(deployed: Platform) -> Iterator[Callable[[bytes], Connector]]:
+def babbling(deployed: Platform) -> Iterator[Callable[[bytes], RemoteConnector]]:
     """A connector that answers every message with the same bytes."""
     server = HTTPServer(("127.0.0.1", 0), _Babbling)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     deployed.override(AWS_ENDPOINT_URL_LAMBDA=f"http://127.0.0.1:{server.server_port}")
     deployed.enter((Need.CONNECTORS,))
 
-    def saying(said: bytes) -> Connector:
+    def saying(said: bytes) -> RemoteConnector:
         _Babbling.said = said
         return remote.connector("simulated")
 
@@ -198,54 +205,156 @@ def babbling(deployed: Platform) -> Iterator[Callable[[bytes], Connector]]:
         b"\xff",
         b"null",
         b"{}",
-        b'{"outcome":"maybe"}',
-        b'{"outcome":"approved"}',
-        b'{"outcome":"approved","reference":"r","cost_minor":1.5}',
-        b'{"outcome":"pending","reference":"r","until":"tomorrow"}',
+        b"[null]",
+        b"[{}]",
+        b'[{"outcome":"maybe"}]',
+        b'[{"outcome":"approved"}]',
+        b'[{"outcome":"approved","reference":"r","cost_minor":1.5}]',
+        b'[{"outcome":"pending","reference":"r","until":"tomorrow"}]',
         b'[{"notice":"dispute_opened"}]',
     ],
 )
 def test_nonsense_is_unknown_and_no_notice(
-    babbling: Callable[[bytes], Connector], said: bytes
+    babbling: Callable[[bytes], RemoteConnector], said: bytes
 ) -> None:
     connector = babbling(said)
-    assert isinstance(connector.authorize(order()), Unknown)
+    assert isinstance(ask(connector, order()), Unknown)
     assert connector.notices(AT) == []
     connector.acknowledge(ACCOUNT, "x")
 
 
 def test_200_timeouts_are_found_out_and_captured_once(
-    deployed: Platform, connector: Connector
+    deployed: Platform, connector: RemoteConnector
 ) -> None:
     asked = [order(payment_method="tok_timeout") for _ in range(200)]
     for each in asked:
-        assert isinstance(connector.authorize(each), Unknown)
-    acquirer = SimulatedAcquirer(deployed.name + ACQUIRER, dynamodb=deployed.client("dynamodb"))
+        assert isinstance(ask(connector, each), Unknown)
+    acquirer = simulated(deployed)
     for each in asked:
-        found = carry_out(connector, each, asked_before=True)
+        found = ask(connector, each, asked_before=True)
         assert found == Approved(reference=f"sim_{each.charge.hex}", cost_minor=180)
         payment = acquirer._read(f"payment/{each.charge.hex}").payment
         assert payment is not None
         assert (payment.captured_minor, len(payment.outcomes)) == (10_000, 1)
 
 
-def test_a_token_that_answers_only_when_asked_twice(connector: Connector) -> None:
+def test_a_token_that_answers_only_when_asked_twice(connector: RemoteConnector) -> None:
     asked = order(payment_method="tok_duplicate")
-    assert isinstance(connector.authorize(asked), Unknown)
-    assert isinstance(connector.authorize(asked), Approved)
+    assert isinstance(ask(connector, asked), Unknown)
+    assert isinstance(ask(connector, asked), Approved)
+
+
+# -- many at once
+
+
+def test_orders_of_one_message_are_carried_out_each_by_itself(
+    deployed: Platform, connector: RemoteConnector
+) -> None:
+    tokens = ("tok_visa", "tok_timeout", "tok_declined", "tok_duplicate", "tok_visa")
+    asked = [order(payment_method=token) for token in tokens]
+    known = order()
+    ask(connector, known)
+    outcomes = connector.carry_out(
+        [
+            *(Asked(order=each) for each in asked),
+            Asked(order=known, asked_before=True),
+            Asked(order=order(), asked_before=True),
+        ]
+    )
+    assert [each.outcome for each in outcomes] == [
+        *("approved", "unknown", "declined", "unknown", "approved", "approved", "approved")
+    ]
+    found = [simulated(deployed).lookup(each) for each in asked]
+    assert [each.outcome for each in found] == [
+        *("approved", "approved", "declined", "approved", "approved")
+    ]
+
+
+class Acquirer:
+    """Does what the token says: waits for ``moved_on``, fails, or approves."""
+
+    def __init__(self) -> None:
+        self.moved_on = threading.Event()
+        self.done: list[str] = []
+
+    def authorize(self, asked: Order) -> Outcome:
+        if asked.payment_method == "waits":
+            self.moved_on.wait()
+        if asked.payment_method == "fails":
+            raise ConnectionResetError(SECRET)
+        self.done.append(asked.payment_method)
+        return Approved(reference=observe.correlation_id())
+
+
+SECRET = "sk_live_whispered"
+
+
+def carried_out(acquirer: Acquirer, *tokens: str) -> list[dict[str, Any]]:
+    asked = [order(payment_method=token) for token in tokens]
+    told = message(*asked, correlation="req-1")
+    return cast("list[dict[str, Any]]", answering.answer(cast("Any", acquirer), told))
+
+
+def test_one_that_takes_too_long_does_not_keep_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answering, "ANSWER_SECONDS", 0.2)
+    acquirer = Acquirer()
+    said = carried_out(acquirer, "waits", "visa", "visa")
+    assert said[0] == {"outcome": "unknown", "reason": "the connector did not answer in time"}
+    assert [each.get("reference") for each in said] == [None, "req-1", "req-1"]
+    acquirer.moved_on.set()
+    while "waits" not in acquirer.done:  # what has begun is ended, and a lookup finds it
+        time.sleep(0.01)
+
+
+def test_one_that_fails_fails_alone(logged: Callable[[], list[dict[str, Any]]]) -> None:
+    logged()
+    said = carried_out(Acquirer(), "visa", "fails", "visa")
+    assert [each["outcome"] for each in said] == ["approved", "unknown", "approved"]
+    assert said[1]["reason"] == "the connector failed"
+    (line,) = logged()
+    assert (line["message"], line["correlation_id"]) == ("order.failed", "req-1")
+    assert SECRET not in json.dumps(said)
+
+
+def test_when_all_fail_the_function_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the alarm on its errors sees an acquirer that nobody can speak to any more."""
+    with pytest.raises(ConnectionResetError):
+        carried_out(Acquirer(), "fails", "fails")
+    monkeypatch.setattr(answering, "ANSWER_SECONDS", 0.2)
+    acquirer = Acquirer()
+    said = carried_out(acquirer, "fails", "waits")  # of this one nobody knows yet
+    assert [each["outcome"] for each in said] == ["unknown", "unknown"]
+    acquirer.moved_on.set()
+
+
+@pytest.mark.parametrize("said", [[], [APPROVED], [APPROVED] * 3, {"outcome": "approved"}])
+def test_an_answer_of_another_length_is_about_nothing(
+    babbling: Callable[[bytes], RemoteConnector], said: Any
+) -> None:
+    connector = babbling(json.dumps(said).encode())
+    outcomes = connector.carry_out([Asked(order=order()), Asked(order=order())])
+    assert [each.outcome for each in outcomes] == ["unknown", "unknown"]
+
+
+def test_nonsense_about_one_is_not_about_the_others(
+    babbling: Callable[[bytes], RemoteConnector],
+) -> None:
+    connector = babbling(json.dumps([APPROVED, {"outcome": "maybe"}]).encode())
+    outcomes = connector.carry_out([Asked(order=order()), Asked(order=order())])
+    assert [each.outcome for each in outcomes] == ["approved", "unknown"]
 
 
 # -- notices
 
 
-def test_notices_wait_in_order_until_each_is_acknowledged(connector: Connector) -> None:
+def test_notices_wait_in_order_until_each_is_acknowledged(connector: RemoteConnector) -> None:
     account = "2001-test"
     paid = [
         order(account=account, payment_method="tok_dispute", at=AT + number * MINUTE)
         for number in (2, 0, 1)
     ]
     for each in paid:
-        connector.authorize(each)
+        ask(connector, each)
     assert connector.notices(AT - MINUTE, account) == []
     assert len(connector.notices(AT + MINUTE, account)) == 2
     heard = connector.notices(AT + 2 * MINUTE, account)
@@ -261,25 +370,27 @@ def test_notices_wait_in_order_until_each_is_acknowledged(connector: Connector) 
         connector.acknowledge(account, notice.id)
 
 
-def test_a_dispute_leaves_out_what_was_refunded_before_it_was_told(connector: Connector) -> None:
+def test_a_dispute_leaves_out_what_was_refunded_before_it_was_told(
+    connector: RemoteConnector,
+) -> None:
     paid = order(account="2002-test", payment_method="tok_dispute")
-    connector.authorize(paid)
-    connector.refund(order("refund", of=paid, amount_minor=4_000))
+    ask(connector, paid)
+    ask(connector, order("refund", of=paid, amount_minor=4_000))
     (opened,) = connector.notices(AT, paid.account)
     assert isinstance(opened, DisputeOpened)
     assert opened.amount_minor == 6_000
-    late = connector.refund(order("refund", of=paid, amount_minor=1))
+    late = ask(connector, order("refund", of=paid, amount_minor=1))
     assert late == Declined(failure_code="charge_disputed")
 
 
-def test_refunds_and_the_dispute_never_exceed_the_payment(connector: Connector) -> None:
+def test_refunds_and_the_dispute_never_exceed_the_payment(connector: RemoteConnector) -> None:
     account = "2003-test"
     for _ in range(5):
         paid = order(account=account, payment_method="tok_dispute")
-        connector.authorize(paid)
+        ask(connector, paid)
         refunds = [order("refund", of=paid, amount_minor=4_000) for _ in range(THREADS - 1)]
         with ThreadPoolExecutor(THREADS) as threads:
-            refunding = [threads.submit(connector.refund, each) for each in refunds]
+            refunding = [threads.submit(ask, connector, each) for each in refunds]
             collecting = threads.submit(connector.notices, AT, account)
         collecting.result()
         refunded = sum(4_000 for done in refunding if isinstance(done.result(), Approved))
@@ -288,11 +399,11 @@ def test_refunds_and_the_dispute_never_exceed_the_payment(connector: Connector) 
         assert opened.amount_minor + refunded == 10_000
 
 
-def test_so_many_notices_at_once(connector: Connector) -> None:
+def test_so_many_notices_at_once(connector: RemoteConnector) -> None:
     account = "2004-test"
     for number in range(NOTICES_LIMIT + 5):
-        connector.authorize(
-            order(account=account, payment_method="tok_dispute", at=AT + number * MINUTE)
+        ask(
+            connector, order(account=account, payment_method="tok_dispute", at=AT + number * MINUTE)
         )
     first = connector.notices(AT + DAY, account)
     assert len(first) == NOTICES_LIMIT
@@ -304,8 +415,9 @@ def test_so_many_notices_at_once(connector: Connector) -> None:
 # -- the function
 
 
-def message(asked: Order, **more: Any) -> dict[str, Any]:
-    return {"method": asked.operation, "order": asked.model_dump(mode="json"), **more}
+def message(*asked: Order, correlation: str = "") -> dict[str, Any]:
+    orders = [Asked(order=each, correlation=correlation) for each in asked]
+    return {"method": "carry_out", "orders": [each.model_dump(mode="json") for each in orders]}
 
 
 def test_the_deployed_function_answers_messages(
@@ -315,24 +427,26 @@ def test_the_deployed_function_answers_messages(
     deployed.enter(handler.needs)
     asked = order()
     logged()
-    said = handler(message(asked, correlation="req-7"), LambdaContext())
+    (said,) = handler(message(asked), LambdaContext())
     assert said["outcome"] == "approved"
-    assert handler(message(asked), LambdaContext()) == said
+    again = handler(message(asked, order(payment_method="tok_declined")), LambdaContext())
+    assert again == [said, again[1]]
     first, second = logged()
-    assert (first["message"], first["correlation_id"]) == ("connector.answered", "req-7")
-    assert (first["method"], first["outcome"]) == ("authorize", "approved")
-    assert first["charge"] == str(asked.charge)
-    assert second["correlation_id"] == ""
+    assert (first["message"], first["method"]) == ("connector.answered", "carry_out")
+    assert (first["charges"], first["outcomes"]) == ([str(asked.charge)], ["approved"])
+    assert second["outcomes"] == ["approved", "declined"]
 
 
-def test_who_asks_passes_its_correlation_on(babbling: Callable[[bytes], Connector]) -> None:
-    observe.correlate("req-8")
-    babbling(b"").authorize(order())
-    observe.correlate("")
-    assert json.loads(_Babbling.heard)["correlation"] == "req-8"
+def test_who_asks_passes_its_correlation_on(babbling: Callable[[bytes], RemoteConnector]) -> None:
+    asked = [Asked(order=order(), correlation=f"req-{number}") for number in (8, 9)]
+    babbling(b"").carry_out(asked)
+    told = json.loads(_Babbling.heard)["orders"]
+    assert [each["correlation"] for each in told] == ["req-8", "req-9"]
 
 
-@pytest.mark.parametrize("event", [{}, {"method": "steal"}, {"method": "capture", "order": {}}])
+@pytest.mark.parametrize(
+    "event", [{}, {"method": "steal"}, {"method": "carry_out", "orders": [{}]}]
+)
 def test_the_deployed_function_fails_without_saying_why(
     deployed: Platform, event: dict[str, Any], logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
@@ -342,4 +456,4 @@ def test_the_deployed_function_fails_without_saying_why(
         deployed_connector.handler(event, LambdaContext())
     (line,) = logged()
     assert line["message"] == "connector.failed"
-    assert line["error"] in ("KeyError", "ValidationError")
+    assert line["error"] in ("KeyError", "ValueError", "ValidationError")

@@ -25,6 +25,7 @@ from ivy.serve.declaration import (
     Job,
     Route,
 )
+from tests.asking import ask
 from tests.cloud import Cloud
 from tests.conftest import ROLES, Store, copied
 from tests.driving import LambdaContext, Platform
@@ -328,7 +329,8 @@ def plant_payments(platform: Platform) -> None:
     platform.enter((Need.CONNECTORS,))
     acquirer, at = remote.connector("simulated"), ids.now()
     outcomes = [
-        acquirer.authorize(
+        ask(
+            acquirer,
             Order(
                 operation="authorize",
                 key=f"ch_{charge.hex}",
@@ -338,7 +340,7 @@ def plant_payments(platform: Platform) -> None:
                 currency="USD",
                 payment_method=token,
                 at=at,
-            )
+            ),
         )
         for charge, token in (
             (CHARGE, "tok_visa"),
@@ -438,4 +440,5 @@ def check(function: Function, answer: Any, store: Store) -> None:
         case Command():
             assert answer.get("object", "").partition("_")[0] in COMMANDED, answer
         case ConnectorFunction():
-            assert answer["outcome"] in ("approved", "declined")
+            (said,) = answer
+            assert said["outcome"] in ("approved", "declined")

@@ -10,18 +10,20 @@ import pytest
 
 from functions.simulator import answer, challenge, script
 from ivy import ids
-from ivy.connectors import Approved, Connector, Declined, Order, RequiresAction, remote
+from ivy.connectors import Approved, Declined, Order, RequiresAction, remote
+from ivy.connectors.remote import RemoteConnector
 from ivy.needs import Need
+from tests.asking import ask
 from tests.driving import Platform, Reply
 
 
 @pytest.fixture
-def connector(deployed: Platform) -> Connector:
+def connector(deployed: Platform) -> RemoteConnector:
     deployed.enter((Need.CONNECTORS,))
     return remote.connector("simulated")
 
 
-def waiting(connector: Connector, **fields: Any) -> tuple[Order, str]:
+def waiting(connector: RemoteConnector, **fields: Any) -> tuple[Order, str]:
     """An order that waits for its payer, and the acquirer's reference of it."""
     usual = {
         "key": uuid4().hex,
@@ -33,7 +35,7 @@ def waiting(connector: Connector, **fields: Any) -> tuple[Order, str]:
         "at": ids.now(),
     }
     asked = Order(operation="authorize", **usual | fields)
-    said = connector.authorize(asked)
+    said = ask(connector, asked)
     assert isinstance(said, RequiresAction)
     assert said.url == f"/v1/simulator/challenges/{said.reference}"
     return asked, said.reference
@@ -58,7 +60,7 @@ def say(deployed: Platform, reference: str, body: Any) -> Reply:
 )
 def test_the_payers_answer_decides(
     deployed: Platform,
-    connector: Connector,
+    connector: RemoteConnector,
     approve: bool,
     status: str,
     shown: str,
@@ -85,26 +87,30 @@ def test_the_payers_answer_decides(
     assert shown in after
     assert "<button" not in after
     deployed.enter((Need.CONNECTORS,))
-    assert isinstance(connector.lookup(asked), outcome)
+    assert isinstance(ask(connector, asked, asked_before=True), outcome)
 
 
-def test_the_first_answer_counts(deployed: Platform, connector: Connector) -> None:
+def test_the_first_answer_counts(deployed: Platform, connector: RemoteConnector) -> None:
     _, reference = waiting(connector)
     assert say(deployed, reference, {"approve": False}).json()["status"] == "declined"
     assert say(deployed, reference, {"approve": True}).json()["status"] == "declined"
 
 
-def test_an_hour_later_it_is_too_late(deployed: Platform, connector: Connector) -> None:
+def test_an_hour_later_it_is_too_late(deployed: Platform, connector: RemoteConnector) -> None:
     asked, reference = waiting(connector, at=ids.now() - timedelta(hours=1))
     assert "This payment has expired." in page(deployed, reference)
     assert say(deployed, reference, {"approve": True}).json()["status"] == "expired"
     deployed.enter((Need.CONNECTORS,))
-    assert connector.lookup(asked) == Declined(failure_code="authentication_expired")
+    assert ask(connector, asked, asked_before=True) == Declined(
+        failure_code="authentication_expired"
+    )
 
 
-def test_a_canceled_payment_can_not_be_approved(deployed: Platform, connector: Connector) -> None:
+def test_a_canceled_payment_can_not_be_approved(
+    deployed: Platform, connector: RemoteConnector
+) -> None:
     asked, reference = waiting(connector)
-    connector.void(asked.model_copy(update={"operation": "void", "key": "void"}))
+    ask(connector, asked.model_copy(update={"operation": "void", "key": "void"}))
     assert "This payment was canceled." in page(deployed, reference)
     assert say(deployed, reference, {"approve": True}).json()["status"] == "canceled"
 
@@ -113,20 +119,20 @@ def test_a_canceled_payment_can_not_be_approved(deployed: Platform, connector: C
     ("currency", "shown"), [("JPY", "123,456 JPY"), ("KWD", "123.456 KWD"), ("EUR", "1,234.56 EUR")]
 )
 def test_amounts_are_written_in_their_currency(
-    deployed: Platform, connector: Connector, currency: str, shown: str
+    deployed: Platform, connector: RemoteConnector, currency: str, shown: str
 ) -> None:
     _, reference = waiting(connector, currency=currency)
     assert f"<strong>{shown}</strong>" in page(deployed, reference)
 
 
-def paid_without_asking(connector: Connector) -> str:
+def paid_without_asking(connector: RemoteConnector) -> str:
     usual = {"key": "k", "account": "a", "charge": uuid4(), "amount_minor": 100, "currency": "USD"}
     order = Order(operation="authorize", payment_method="tok_visa", at=ids.now(), **usual)
-    connector.authorize(order)
+    ask(connector, order)
     return f"sim_{order.charge.hex}"
 
 
-def test_what_waits_for_nobody_is_not_there(deployed: Platform, connector: Connector) -> None:
+def test_what_waits_for_nobody_is_not_there(deployed: Platform, connector: RemoteConnector) -> None:
     unknown = f"sim_{UUID(int=7).hex}"
     references = ("sim_", "payment", f"{unknown}0", unknown, paid_without_asking(connector))
     for reference in references:
@@ -140,13 +146,13 @@ def test_what_waits_for_nobody_is_not_there(deployed: Platform, connector: Conne
 @pytest.mark.parametrize(
     "body", [{}, {"approve": "yes"}, {"approve": 1}, {"approve": True, "amount": 1}, "[]"]
 )
-def test_an_answer_is_yes_or_no(deployed: Platform, connector: Connector, body: Any) -> None:
+def test_an_answer_is_yes_or_no(deployed: Platform, connector: RemoteConnector, body: Any) -> None:
     _, reference = waiting(connector)
     assert say(deployed, reference, body).code == "request_invalid"
     assert "<button" in page(deployed, reference)
 
 
-def test_an_acquirer_that_does_not_answer(deployed: Platform, connector: Connector) -> None:
+def test_an_acquirer_that_does_not_answer(deployed: Platform, connector: RemoteConnector) -> None:
     _, reference = waiting(connector)
     with deployed.cloud.failing("fail", "Invoke"):
         found = say(deployed, reference, {"approve": True})

@@ -68,32 +68,22 @@ class Payment:
     returned: bool = False
     dispute: dict[str, Any] | None = None
     ahead: tuple[datetime, str, bool] | None = None
-    questions: int = 0
-    """How often it was asked about an order."""
     notices: list[Notice] = field(default_factory=list)
     answers: dict[str, Outcome] = field(default_factory=dict)
 
     # -- what it is asked
 
-    def ask(self, order: dict[str, Any], *, asked_before: bool, network: list[str]) -> Outcome:
-        """Have an order done as a careful client does; ``network`` loses what it says."""
-        if asked_before:
-            self.questions += 1
-            fate = network.pop(0) if network else "ok"
-            if fate == "lose_request":
-                return UNKNOWN
-            self.pass_time(order["at"])
-            found = self.answers.get(order["key"], MISSING)
-            if fate == "lose_answer":
-                return UNKNOWN
-            if found != MISSING:
-                return found
-        self.questions += 1
-        fate = network.pop(0) if network else "ok"
+    def ask(self, order: dict[str, Any], *, asked_before: bool, fate: str) -> Outcome:
+        """Have an order done as a careful client does; ``fate`` may lose what is said."""
         if fate == "lose_request":
             return UNKNOWN
-        silent = order["key"] not in self.answers and self.token in SAYS_NOTHING_AT_FIRST
-        answer = self.obey(order)
+        answer, silent = MISSING, False
+        if asked_before:
+            self.pass_time(order["at"])
+            answer = self.answers.get(order["key"], MISSING)
+        if answer == MISSING:
+            silent = order["key"] not in self.answers and self.token in SAYS_NOTHING_AT_FIRST
+            answer = self.obey(order)
         return UNKNOWN if silent or fate == "lose_answer" else answer
 
     def obey(self, order: dict[str, Any]) -> Outcome:

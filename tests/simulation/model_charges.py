@@ -24,6 +24,7 @@ from tests.simulation.model_things import (
     Charge,
     Refund,
     Refused,
+    Steps,
     Thing,
     Work,
     cents,
@@ -100,8 +101,8 @@ class Charges(Books):
 
     # -- charges, as the acquirer decides them
 
-    def process_charge(self, charge: Charge, network: list[str], death: str | None) -> bool:
-        """Take one step with a charge; False when the consumer died on the way."""
+    def process_charge(self, charge: Charge, death: str | None) -> Steps:
+        """Take one step with a charge."""
         work = charge.work
         if work is None:
             return True
@@ -113,10 +114,12 @@ class Charges(Books):
             "operation": operation, "key": key, "at": self.now,
             "amount": work.amount or charge.amount, "capture": charge.capture,
         }  # fmt: skip
-        outcome = self.ask(charge, charge.payment, order, network, death)
+        action = work.action
+        outcome = yield from self.ask(charge, charge.payment, order, death)
         if outcome is None:
             return False
-        self._decide_charge(charge, work, order, outcome)
+        if charge.work is work and work.action == action:  # or else a copy was faster
+            self._decide_charge(charge, work, order, outcome)
         return death != "commit"
 
     def _decide_charge(

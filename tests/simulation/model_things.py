@@ -6,6 +6,7 @@ The books are kept by the codes of the chart of accounts, debit positive.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -55,6 +56,19 @@ def fee_of(terms: dict[str, Any], method: str, amount: int, currency: str) -> in
     if "max_cents" in rate:
         fee = min(fee, cents(rate["max_cents"], currency))
     return min(fee, amount)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an acquirer is about to be asked."""
+
+    payment: Payment
+    order: dict[str, Any]
+    asked_before: bool
+
+
+Steps = Generator[Question, Outcome, bool]
+"""A step with a thing: it asks, is told, and returns False when the consumer died on the way."""
 
 
 @dataclass
@@ -191,11 +205,6 @@ class Books:
     def things(self) -> dict[str, Thing]:
         return {**self.charges, **self.refunds, **self.disputes}
 
-    @property
-    def questions(self) -> int:
-        """How often the acquirer was asked about an order."""
-        return sum(charge.payment.questions for charge in self.charges.values())
-
     def funds(self, merchant: int, currency: str) -> int:
         return -sum(self.books[merchant, currency, code] for code in (PENDING, AVAILABLE))
 
@@ -224,18 +233,13 @@ class Books:
         self.post(charge.merchant, charge.currency, {AUTHORIZED: amount, CONTRA: -amount})
 
     def ask(
-        self,
-        thing: Thing,
-        payment: Payment,
-        order: dict[str, Any],
-        network: list[str],
-        death: str | None,
-    ) -> Outcome | None:
+        self, thing: Thing, payment: Payment, order: dict[str, Any], death: str | None
+    ) -> Generator[Question, Outcome, Outcome | None]:
         """Note an attempt and ask; None when the process did not live to write the answer."""
         asked_before = order["key"] in thing.asked
         thing.asked.add(order["key"])
         thing.attempts += 1
         if death == "before":
             return None
-        outcome = payment.ask(order, asked_before=asked_before, network=network)
+        outcome = yield Question(payment, order, asked_before)
         return None if death == "after" else outcome

@@ -24,7 +24,15 @@ from tests.driving import Reply
 from tests.invariants import Acknowledged
 from tests.simulation.model_gateway import Gateway
 from tests.simulation.model_state import state_of
-from tests.simulation.model_things import Charge, Dispute, Refund, Refused, Thing
+from tests.simulation.model_things import (
+    Charge,
+    Dispute,
+    Question,
+    Refund,
+    Refused,
+    Steps,
+    Thing,
+)
 from tests.simulation.sandbox import Sandbox
 
 CONSUMERS = {
@@ -237,29 +245,48 @@ class Story:
     def deliver(self, tasks: list[Task], network: list[str], death: str | None) -> list[Task]:
         """Hand messages of one queue over; returns those that it failed on."""
         consumer, noun = CONSUMERS[tasks[0].queue]
-        steps = {
-            "charges": self.model.process_charge,
-            "refunds": self.model.process_refund,
-            "disputes": self.model.process_dispute,
-        }
-        left, failed = list(network), []
-        asked = [self.model.questions, self.sandbox.pocket.invocations]
-        dies = death
-        for task in tasks:
-            thing: Any = self.model.things[self.name_of(task)]
-            if thing.work is None or self.tasks.get(thing.id) != task.id:
-                continue
-            if not steps[task.queue](thing, left, dies):  # type: ignore[operator]  # by queue
-                failed.append(task)
-                dies = None
+        failed, asks = self._expected(tasks, network, death)
+        before = self.sandbox.pocket.invocations
         self.sandbox.pocket.network.extend(network)  # type: ignore[arg-type]  # the strategies' own
         with self.sandbox.dying_at(POINTS[death].format(noun) if death else None):
             undone = self.sandbox.hand_over(consumer, *(task.message() for task in tasks))
         self.sandbox.pocket.network.clear()
         assert undone == [task.message() for task in failed]
-        assert self.sandbox.pocket.invocations - asked[1] == self.model.questions - asked[0]
+        assert self.sandbox.pocket.invocations - before == asks
         self._receive()
         return failed
+
+    def _expected(
+        self, tasks: list[Task], network: list[str], death: str | None
+    ) -> tuple[list[Task], bool]:
+        """Return which messages the model fails on, and whether it asks the acquirer: once."""
+        begin: dict[str, Callable[[Any, str | None], Steps]] = {
+            "charges": self.model.process_charge,
+            "refunds": self.model.process_refund,
+            "disputes": self.model.process_dispute,
+        }
+        failed: list[Task] = []
+        waiting: list[tuple[Task, Steps, Question]] = []
+        for task in tasks:
+            thing = self.model.things[self.name_of(task)]
+            if thing.work is None or self.tasks.get(thing.id) != task.id:
+                continue
+            steps = begin[task.queue](thing, death)
+            try:
+                waiting.append((task, steps, next(steps)))
+            except StopIteration as end:
+                failed += [] if end.value else [task]
+        fate = network[0] if network else "ok"
+        told = [
+            each.payment.ask(each.order, asked_before=each.asked_before, fate=fate)
+            for _, _, each in waiting
+        ]
+        for (task, steps, _), outcome in zip(waiting, told, strict=True):
+            try:
+                steps.send(outcome)
+            except StopIteration as end:
+                failed += [] if end.value else [task]
+        return failed, bool(waiting)
 
     # -- schedules
 

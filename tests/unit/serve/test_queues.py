@@ -6,14 +6,17 @@ import json
 import sys
 import threading
 import uuid
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
 
-from ivy import observe
+from ivy import observe, operations
+from ivy.connectors import Approved, Asked, Outcome
 from ivy.database import Tenant
+from ivy.operations import Attempt, Question, Steps
 from ivy.outbox import Task
 from ivy.serve import consumer
 from ivy.serve.queues import MESSAGE_MILLISECONDS
@@ -163,6 +166,103 @@ def test_at_once_each_message_has_its_own_correlation() -> None:
     records = [record(n, task.message()) for n, task in enumerate(tasks)]
     assert handler({"Records": records}, None) == failed()
     assert seen == {"a": "a", "b": "b", "c": "c"}
+
+
+# -- messages that have something to ask
+
+
+@dataclass(frozen=True)
+class Connector:
+    """Approves whatever it is asked about, by the name of who asks."""
+
+    name: str
+    asked: list[list[str]]
+
+    def carry_out(self, asked: Sequence[Asked]) -> list[Outcome]:
+        self.asked.append([each.correlation for each in asked])
+        return [Approved(reference=f"{self.name}-{each.correlation}") for each in asked]
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+def tasks(*correlations: str) -> dict[str, Any]:
+    return {
+        "Records": [
+            record(number, replace(TASK, correlation=each).message())
+            for number, each in enumerate(correlations)
+        ]
+    }
+
+
+TASK = Task(uuid.uuid4(), "charges", Tenant(1001, livemode=False), uuid.uuid4(), "")
+
+
+def question(connector: Connector) -> Question:
+    attempt = Attempt(1, connector.name, cast("Any", None), asked_before=False)
+    return Question(cast("Any", connector), attempt, observe.correlation_id())
+
+
+@pytest.fixture(autouse=True)
+def _no_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "Asked", Asked.model_construct)
+
+
+def test_what_a_batch_has_to_ask_is_asked_at_once_and_each_gets_its_own_answer() -> None:
+    near, far = Connector("near", []), Connector("far", [])
+    passed: list[tuple[str, str]] = []
+
+    @consumer("charges")
+    def handler(task: Task) -> Steps:
+        passed.append(("begun", observe.correlation_id()))
+        if task.correlation == "nothing":
+            return
+        answer = yield question(far if task.correlation == "b" else near)
+        assert isinstance(answer.outcome, Approved)
+        passed.append((answer.outcome.reference, observe.correlation_id()))
+
+    assert handler(tasks("a", "nothing", "b", "c"), None) == failed()
+    assert passed == [
+        *(("begun", each) for each in ("a", "nothing", "b", "c")),
+        *(("near-a", "a"), ("far-b", "b"), ("near-c", "c")),
+    ]
+    assert (near.asked, far.asked) == ([["a", "c"]], [["b"]])
+
+
+def test_who_fails_before_or_after_its_answer_fails_alone(
+    logged: Callable[[], list[dict[str, Any]]],
+) -> None:
+    near = Connector("near", [])
+
+    @consumer("charges")
+    def handler(task: Task) -> Steps:
+        if task.correlation == "before":
+            raise LookupError
+        yield question(near)
+        if task.correlation == "after":
+            raise LookupError
+
+    logged()
+    assert handler(tasks("a", "before", "after", "b"), None) == failed(1, 2)
+    assert near.asked == [["a", "after", "b"]]
+    lines = [line for line in logged() if "message" in line]
+    assert [(line["message"], line["correlation_id"]) for line in lines] == [
+        *(("task.failed", "before"), ("task.done", "a"), ("task.failed", "after")),
+        ("task.done", "b"),
+    ]
+    assert {line["subject"] for line in lines} == {TASK.subject.hex}
+
+
+def test_more_than_one_question() -> None:
+    near = Connector("near", [])
+
+    @consumer("charges")
+    def handler(task: Task) -> Steps:
+        for _ in task.correlation:
+            yield question(near)
+
+    assert handler(tasks("a", "bbb", "cc"), None) == failed()
+    assert near.asked == [["a", "bbb", "cc"], ["bbb", "cc"], ["bbb"]]
 
 
 def test_what_is_declared() -> None:

@@ -34,7 +34,8 @@ from ivy import (
     simulated_settlements,
 )
 from ivy.clocks import Position, Present
-from ivy.connectors import Connector, remote
+from ivy.connectors import remote
+from ivy.connectors.remote import RemoteConnector
 from ivy.database import Database, Tenant, Transaction
 from ivy.outbox import Task
 from ivy.settlement_run import Shard
@@ -114,7 +115,7 @@ def _publish(database: Database, _: Tenant, __: datetime) -> None:
     events.wake(database)
 
 
-def _acquirer() -> Connector:
+def _acquirer() -> RemoteConnector:
     return remote.connector(CONNECTOR)
 
 

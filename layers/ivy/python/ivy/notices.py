@@ -5,13 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 
 from ivy import charge_outcomes, charges, dispute_outcomes, errors, faults, observe
-from ivy.connectors import Connector, DisputeClosed, Notice, PaymentReturned
+from ivy.connectors import DisputeClosed, Notice, PaymentReturned
+from ivy.connectors.remote import RemoteConnector
 from ivy.database import Database, Tenant, Transaction
 from ivy.operations import tenant_of
 
 
 def hear(
-    database: Database, name: str, connector: Connector, at: datetime, account: str | None = None
+    database: Database,
+    name: str,
+    connector: RemoteConnector,
+    at: datetime,
+    account: str | None = None,
 ) -> tuple[int, int]:
     """Record what an acquirer did by itself until ``at``; returns how much was heard and recorded.
 
@@ -21,7 +26,7 @@ def hear(
     return len(heard), sum(_recorded(database, name, connector, notice) for notice in heard)
 
 
-def _recorded(database: Database, name: str, connector: Connector, notice: Notice) -> bool:
+def _recorded(database: Database, name: str, connector: RemoteConnector, notice: Notice) -> bool:
     """Record one notice. One that cannot be recorded must not keep the others from being."""
     try:
         tenant = tenant_of(notice.account)

@@ -3,17 +3,21 @@
 The order of things is always the same. In one transaction the attempt is noted; outside any
 transaction the connector is asked; in a second transaction the answer is written together with
 everything that follows from it. Dying anywhere in between leaves a noted attempt without an
-answer, and the next attempt looks the order up before it asks again.
+answer, and the next attempt looks the order up before it asks again. What the messages of one batch
+have to ask is asked at once.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from ivy.connectors import Connector, Order, Outcome, carry_out
+from ivy import observe
+from ivy.connectors import Asked, Order, Outcome, remote
+from ivy.connectors.remote import RemoteConnector
 from ivy.database import Tenant, Transaction
 
 _NOTE_TURNS = 10
@@ -31,7 +35,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a connector said, and how long it took."""
+    """What a connector said, and how long it took to say it."""
 
     outcome: Outcome
     milliseconds: int
@@ -82,11 +86,52 @@ def note(
     raise RuntimeError(f"too many copies ask about {subject} at once")
 
 
-def ask(connector: Connector, attempt: Attempt) -> Answer:
-    """Ask, and return the answer. Never raises, and never inside a transaction."""
-    started = time.perf_counter()
-    outcome = carry_out(connector, attempt.order, asked_before=attempt.asked_before)
-    return Answer(outcome, round((time.perf_counter() - started) * 1000))
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An attempt, and the connector that is to be asked."""
+
+    connector: RemoteConnector
+    attempt: Attempt
+    correlation: str
+
+
+Steps = Generator[Question, Answer, None]
+"""Work that asks between two transactions: it yields a question and is sent the answer."""
+
+
+def question(attempt: Attempt) -> Question:
+    """Return what to ask, on behalf of the request that is being worked on.
+
+    Raises:
+        KeyError: There is no such connector.
+    """
+    return Question(remote.connector(attempt.connector), attempt, observe.correlation_id())
+
+
+def ask(questions: Sequence[Question]) -> list[Answer]:
+    """Ask, and return the answers in the same order. Never raises, and never in a transaction.
+
+    Each connector is asked once, about everything that it is wanted for.
+    """
+    answers: dict[int, Answer] = {}
+    for connector in dict.fromkeys(each.connector for each in questions):
+        wanted = {n: each for n, each in enumerate(questions) if each.connector == connector}
+        started = time.perf_counter()
+        outcomes = connector.carry_out(
+            [
+                Asked(
+                    order=each.attempt.order,
+                    asked_before=each.attempt.asked_before,
+                    correlation=each.correlation,
+                )
+                for each in wanted.values()
+            ]
+        )
+        milliseconds = round((time.perf_counter() - started) * 1000)
+        answers |= {
+            n: Answer(outcome, milliseconds) for n, outcome in zip(wanted, outcomes, strict=True)
+        }
+    return [answers[n] for n in range(len(questions))]
 
 
 def answered(

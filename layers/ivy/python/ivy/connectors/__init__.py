@@ -1,8 +1,9 @@
 """Connectors: how Ivy asks an acquirer to move money, and hears what it did by itself.
 
 A connector is told a key of ours for everything it is asked to do, and does it once however often
-it is asked. It is never called inside an open transaction, and it never raises: no answer, or one
-that makes no sense, is ``Unknown``, and whoever asked looks the order up before asking again.
+it is asked. It is never asked inside an open transaction: ``ivy.connectors.remote`` is how, and
+what an acquirer's own function has to be is a ``Connector``. No answer, or one that makes no sense,
+is ``Unknown``, and the order is looked up before it is carried out again.
 """
 
 from __future__ import annotations
@@ -50,6 +51,20 @@ class Order(Message):
     capture: bool = True
     evidence: str | None = None
     at: datetime
+
+
+class Asked(Message):
+    """An order on its way to its connector.
+
+    Attributes:
+        order: What to do.
+        asked_before: Whether it may have been done already: it is looked up first.
+        correlation: The id of the request that it descends from.
+    """
+
+    order: Order
+    asked_before: bool = False
+    correlation: str = ""
 
 
 class Approved(Message):
@@ -229,7 +244,7 @@ class Connector(Protocol):
 
 
 def carry_out(connector: Connector, order: Order, *, asked_before: bool) -> Outcome:
-    """Have an order done. One that may have been done already is looked up first."""
+    """Have an acquirer do something. What it may have done already is looked up first."""
     if asked_before:
         found = connector.lookup(order)
         if not isinstance(found, Missing):

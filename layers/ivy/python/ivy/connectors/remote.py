@@ -1,12 +1,14 @@
-"""A connector as it is deployed: a function of its own, invoked with one message.
+"""A connector as the ledger's functions see it: a function of its own that they invoke.
 
 The function that talks to an acquirer has the acquirer's secret and a way to the internet; the
-function that asks it has the ledger. Neither has both. See docs/decisions/connectors.md.
+function that asks it has the ledger. Neither has both. See docs/decisions/connectors.md; what the
+function does with a message is in ``answering``.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +17,7 @@ from pydantic import ValidationError
 
 from ivy import observe
 from ivy.aws import client
-from ivy.connectors import NOTICES, OUTCOME, Connector, Notice, Order, Outcome, Unknown
+from ivy.connectors import NOTICES, OUTCOME, Asked, Notice, Outcome, Unknown
 from ivy.settings import settings
 
 
@@ -29,33 +31,24 @@ class RemoteConnector:
 
     function: str
 
-    def authorize(self, order: Order) -> Outcome:
-        """Ask for the money."""
-        return self._ask("authorize", order)
+    def carry_out(self, asked: Sequence[Asked]) -> list[Outcome]:
+        """Have orders carried out, all of them at once; returns what became of each."""
+        orders = [each.model_dump(mode="json") for each in asked]
+        try:
+            said = invoke(self.function, {"method": "carry_out", "orders": orders})
+        except NoAnswerError as error:
+            observe.failure("connector.no_answer", connector=self.function, orders=len(asked))
+            return [Unknown(reason=str(error))] * len(asked)
+        if not isinstance(said, list) or len(said) != len(asked):
+            said = [None] * len(asked)
+        return [self._understood(each) for each in said]
 
-    def capture(self, order: Order) -> Outcome:
-        """Take an authorised amount."""
-        return self._ask("capture", order)
-
-    def void(self, order: Order) -> Outcome:
-        """Release an authorisation."""
-        return self._ask("void", order)
-
-    def refund(self, order: Order) -> Outcome:
-        """Give money back."""
-        return self._ask("refund", order)
-
-    def contest(self, order: Order) -> Outcome:
-        """Hand in evidence."""
-        return self._ask("contest", order)
-
-    def concede(self, order: Order) -> Outcome:
-        """Give a dispute up."""
-        return self._ask("concede", order)
-
-    def lookup(self, order: Order) -> Outcome:
-        """Say what became of an order."""
-        return self._ask("lookup", order)
+    def _understood(self, said: Any) -> Outcome:
+        try:
+            return OUTCOME.validate_python(said)
+        except ValidationError:
+            observe.failure("connector.no_sense", connector=self.function)
+            return Unknown(reason="the answer makes no sense")
 
     def notices(self, at: datetime, account: str | None = None) -> list[Notice]:
         """Return what the acquirer did by itself; empty when it does not answer."""
@@ -85,22 +78,11 @@ class RemoteConnector:
         except NoAnswerError:
             observe.failure("connector.not_acknowledged", connector=self.function)
 
-    def _ask(self, method: str, order: Order) -> Outcome:
-        try:
-            message = {"method": method, "order": order.model_dump(mode="json")}
-            return OUTCOME.validate_python(invoke(self.function, message))
-        except NoAnswerError as error:
-            observe.failure("connector.no_answer", connector=self.function, method=method)
-            return Unknown(reason=str(error))
-        except ValidationError:
-            observe.failure("connector.no_sense", connector=self.function, method=method)
-            return Unknown(reason="the answer makes no sense")
-
 
 def invoke(function: str, message: dict[str, Any]) -> Any:
     """Invoke a connector's function once and return its answer.
 
-    boto3 does not repeat it, because a lookup comes before asking again.
+    boto3 does not repeat it, because an order is looked up before it is carried out again.
 
     Raises:
         NoAnswerError: It did not answer in time, failed, or did not answer in JSON.
@@ -116,30 +98,10 @@ def invoke(function: str, message: dict[str, Any]) -> Any:
     return said
 
 
-def answer(connector: Connector, message: dict[str, Any]) -> Any:
-    """Return what a connector says to one message: the other end of ``RemoteConnector``."""
-    method = message["method"]
-    if method == "notices":
-        at = datetime.fromisoformat(message["at"])
-        return NOTICES.dump_python(connector.notices(at, message["account"]), mode="json")
-    if method == "next_notice":
-        due = connector.next_notice(datetime.fromisoformat(message["at"]), message["account"])
-        return due and due.isoformat()
-    if method == "acknowledge":
-        connector.acknowledge(message["account"], message["notice"])
-        return None
-    outcome: Outcome = {
-        "authorize": connector.authorize,
-        "capture": connector.capture,
-        "void": connector.void,
-        "refund": connector.refund,
-        "contest": connector.contest,
-        "concede": connector.concede,
-        "lookup": connector.lookup,
-    }[method](Order.model_validate(message["order"]))
-    return outcome.model_dump(mode="json")
+def connector(name: str) -> RemoteConnector:
+    """Return a connector by the name that charges carry.
 
-
-def connector(name: str) -> Connector:
-    """Return a connector by the name that charges carry."""
+    Raises:
+        KeyError: There is none of that name.
+    """
     return RemoteConnector(settings().required("connectors")[name])

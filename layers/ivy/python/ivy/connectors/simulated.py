@@ -25,7 +25,8 @@ from ivy.connectors import (
     Order,
     Outcome,
     RequiresAction,
-    remote,
+    Unknown,
+    answering,
     simulated_orders,
     simulated_payment,
 )
@@ -36,6 +37,9 @@ SLOW_SECONDS = 2.0
 SILENT_SECONDS = READ_SECONDS_OF["lambda"] + 2.0
 """Longer than anyone listens."""
 
+_SLEEPS = {"tok_slow": SLOW_SECONDS, "tok_timeout": SILENT_SECONDS}
+_ANSWERS_WHEN_ASKED_TWICE = frozenset({"tok_duplicate", "tok_dispute_twice"})
+
 NOTICES_LIMIT = 100
 _TRIES = 10
 _MAILBOX = "due"
@@ -45,10 +49,6 @@ _CHALLENGE_ENDS: Mapping[str, Status] = {
     "authentication_failed": "declined",
     "authentication_expired": "expired",
 }
-
-
-class DeliberateError(RuntimeError):
-    """The failure that a test token asks for."""
 
 
 class ContendedError(RuntimeError):
@@ -149,17 +149,11 @@ class SimulatedAcquirer:
         payment = self._change(_id_of(order.charge), obeyed, first) or first
         if order.key not in payment.outcomes:
             return Declined(failure_code="too_many_orders")
-        if not heard_before:
-            self._misbehave(order.payment_method)
+        if not heard_before and order.payment_method in _ANSWERS_WHEN_ASKED_TWICE:
+            return Unknown(reason=f"{order.payment_method} answers only when asked twice")
+        if not heard_before and order.payment_method in _SLEEPS:
+            self._sleep(_SLEEPS[order.payment_method])
         return payment.outcomes[order.key]
-
-    def _misbehave(self, token: str) -> None:
-        if token == "tok_slow":  # noqa: S105 - a test token
-            self._sleep(SLOW_SECONDS)
-        elif token == "tok_timeout":  # noqa: S105 - a test token
-            self._sleep(SILENT_SECONDS)
-        elif token in ("tok_duplicate", "tok_dispute_twice"):
-            raise DeliberateError(f"{token} answers only when asked twice")
 
     # -- the table
 
@@ -216,21 +210,14 @@ class SimulatedAcquirer:
 
 
 def answer(acquirer: SimulatedAcquirer, message: Mapping[str, Any]) -> Any:
-    """Return what the acquirer says to one message: a connector's, or the payer's page's.
-
-    A failure that a test token asks for is an answer that makes no sense, rather than a failed
-    function that would wake somebody.
-    """
-    try:
-        if message["method"] not in ("challenge", "act"):
-            return remote.answer(acquirer, dict(message))
-        reference, at = message["reference"], datetime.fromisoformat(message["at"])
-        if message["method"] == "challenge":
-            challenge = acquirer.challenge(reference, at)
-        else:
-            challenge = acquirer.act(reference, at, approve=message["approve"])
-    except DeliberateError as error:
-        return {"error": str(error)}
+    """Return what the acquirer says to one message: a connector's, or the payer's page's."""
+    if message["method"] not in ("challenge", "act"):
+        return answering.answer(acquirer, message)
+    reference, at = message["reference"], datetime.fromisoformat(message["at"])
+    if message["method"] == "challenge":
+        challenge = acquirer.challenge(reference, at)
+    else:
+        challenge = acquirer.act(reference, at, approve=message["approve"])
     return challenge and challenge.model_dump(mode="json")
 
 

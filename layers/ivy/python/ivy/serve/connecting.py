@@ -31,8 +31,15 @@ class ConnectorHandler(ConnectorFunction):
         observe.line(
             "connector.answered",
             **about,
-            charge=(event.get("order") or {}).get("charge"),
-            outcome=said.get("outcome") if isinstance(said, dict) else None,
+            **_orders(event, said),
             duration_ms=round((time.perf_counter() - started) * 1000, 1),
         )
         return said
+
+
+def _orders(event: dict[str, Any], said: Any) -> dict[str, list[Any]]:
+    """Say which orders a message was about, and what became of each: nothing if it had none."""
+    if "orders" not in event:
+        return {}
+    charges = [each["order"]["charge"] for each in event["orders"]]
+    return {"charges": charges, "outcomes": [each["outcome"] for each in said]}

@@ -162,7 +162,7 @@ def authorizer(
 
 
 def connector(
-    acquirer: str, *, uses: tuple[Need, ...] = (), memory_mb: int = MEMORY_MB
+    acquirer: str, *, uses: tuple[Need, ...] = ()
 ) -> Callable[[Callable[..., Any]], ConnectorHandler]:
     """Declare the function that stands for an acquirer: it is given messages, and answers them."""
 
@@ -171,7 +171,6 @@ def connector(
             function=function,
             uses=uses,
             timeout_seconds=CONNECTOR_TIMEOUT_SECONDS,
-            memory_mb=memory_mb,
             acquirer=acquirer,
         )
 

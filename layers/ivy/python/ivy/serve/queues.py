@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
-from ivy import observe
+from ivy import observe, operations
 from ivy.database import database
+from ivy.operations import Answer, Question, Steps
 from ivy.outbox import Task
 from ivy.serve.declaration import Consumer
 from ivy.serve.injection import parameters, wake_publisher
 
 MESSAGE_MILLISECONDS = 9_000
-"""What one message may need: two questions to an acquirer that does not answer, and the writing."""
+"""What is needed after a message has begun: two acquirers that do not answer, and the writing."""
 
 
 class TimeShortError(RuntimeError):
@@ -31,54 +33,100 @@ class QueueConsumer(Consumer):
         A batch in which everything failed is reported like any other, not raised: the effect is the
         same, and the reason is in the log line of each message.
         """
-        records = event["Records"]
-        done = self._done(records, context)
-        failed = [
-            record["messageId"] for record, well in zip(records, done, strict=True) if not well
-        ]
+        messages = [_Message(self, each["messageId"], each["body"]) for each in event["Records"]]
+        if parameters(self.function).takes_messages:
+            self._begin(messages, context)
+            _answer(messages)
+        else:  # only woken, by however many
+            self._begin(messages[:1], context)
+            messages = messages[:1] * len(messages) if messages[0].done else messages
+        failed = [each.id for each in messages if not each.done]
         for _ in failed:
             observe.count("TaskFailed", queue=self.queue)
         wake_publisher(self.function)
         return {"batchItemFailures": [{"itemIdentifier": each} for each in failed]}
 
-    def _done(self, records: list[dict[str, Any]], context: Any) -> list[bool]:
-        """Say of each message whether it is done."""
-        handle = partial(self._handle, context=context)
-        if not parameters(self.function).takes_messages:
-            return [handle(records[0])] * len(records)
-        if self.parallel:
-            observe.logger()  # made once, before there are threads that would each make one
-            with ThreadPoolExecutor(self.batch_size) as pool:
-                return list(pool.map(handle, records))
-        return [handle(record) for record in records]
+    def _begin(self, messages: list[_Message], context: Any) -> None:
+        if not self.parallel:
+            for each in messages:
+                each.begin(context)
+            return
+        observe.logger()  # made once, before there are threads that would each make one
+        with ThreadPoolExecutor(self.batch_size) as pool:
+            list(pool.map(lambda each: each.begin(context), messages))
 
-    def _handle(self, record: dict[str, Any], context: Any) -> bool:
-        """Work on one message; returns whether it is done."""
-        observe.correlate("")  # not the request of the message before
-        about = {"queue": self.queue, "message_id": record["messageId"]}
-        try:
+
+@dataclass(eq=False)
+class _Message:
+    """One message of a batch, and how far it has come.
+
+    Attributes:
+        question: What it has to be told before it can go on.
+        done: Whether it need not come back.
+    """
+
+    consumer: QueueConsumer
+    id: str
+    body: str
+    question: Question | None = None
+    done: bool = False
+    _steps: Steps | None = None
+    _about: dict[str, str] = field(default_factory=dict)
+    _correlation: str = ""
+
+    def begin(self, context: Any) -> None:
+        """Do what can be done without asking anybody. Never raises."""
+        with self._step():
             _check_time(context)
-            about |= self._work(record["body"])
-        except Exception:  # noqa: BLE001 - whatever it is, it is not the fault of the other messages
-            observe.failure("task.failed", **about)
-            return False
-        observe.line("task.done", **about)
-        return True
+            called = self._call()
+            if isinstance(called, Generator):
+                self._steps = called
+                self.question = next(called, None)
 
-    def _work(self, body: str) -> dict[str, str]:
-        """Hand the function the task or the model that a message is; returns what to log."""
-        wanted = parameters(self.function)
+    def go_on(self, answer: Answer) -> None:
+        """Do what follows from an answer. Never raises."""
+        self.question = None
+        with self._step(), suppress(StopIteration):
+            assert self._steps is not None  # noqa: S101 - the question was theirs
+            self.question = self._steps.send(answer)
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        """Log the end of the message, or its failure."""
+        observe.correlate(self._correlation)  # not the request of the message before
+        queue = self.consumer.queue
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - whatever it is, it is not the fault of the other messages
+            observe.failure("task.failed", queue=queue, message_id=self.id, **self._about)
+            return
+        if self.question is None:
+            self.done = True
+            observe.line("task.done", queue=queue, **self._about)
+
+    def _call(self) -> Any:
+        """Hand the function the task or the model that the message is."""
+        function = self.consumer.function
+        wanted = parameters(function)
         opened = database() if wanted.opens_transactions else None
         if Task in wanted.injected:
-            task = Task.from_message(body)
+            task = Task.from_message(self.body)
+            self._correlation, self._about = task.correlation, {"subject": task.subject.hex}
             observe.correlate(task.correlation)
-            self.function(**wanted.fill(task=task, database=opened))
-            return {"subject": task.subject.hex}
+            return function(**wanted.fill(task=task, database=opened))
         content = {
-            message.name: message.annotation.model_validate_json(body) for message in wanted.request
+            message.name: message.annotation.model_validate_json(self.body)
+            for message in wanted.request
         }
-        self.function(**content, **wanted.fill(database=opened))
-        return {}
+        return function(**content, **wanted.fill(database=opened))
+
+
+def _answer(messages: list[_Message]) -> None:
+    """Ask what messages want to be told, for all of them at once, until none wants anything."""
+    while waiting := {each: each.question for each in messages if each.question}:
+        answers = operations.ask(list(waiting.values()))
+        for each, answer in zip(waiting, answers, strict=True):
+            each.go_on(answer)
 
 
 def _check_time(context: Any) -> None:
