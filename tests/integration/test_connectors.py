@@ -6,9 +6,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 
@@ -41,6 +42,7 @@ AT = datetime(2026, 11, 24, 10, tzinfo=UTC)
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 ACCOUNT = "1001-test"
 THREADS = 8
+STOPPED = SimpleNamespace(time=lambda: 1_000_000.0)
 APPROVED = {"outcome": "approved", "reference": "r", "cost_minor": 0, "expires_at": None}
 
 
@@ -306,6 +308,27 @@ def test_one_that_takes_too_long_does_not_keep_the_others(monkeypatch: pytest.Mo
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize(
+    ("until", "waits"),
+    [(2.5, 2.0), (60.0, answering.ANSWER_SECONDS), (-60.0, answering.LEAST_SECONDS)],
+)
+def test_an_environment_that_had_to_start_answers_while_it_is_listened_to(
+    monkeypatch: pytest.MonkeyPatch, until: float, waits: float
+) -> None:
+    """A clock that goes wrong gives no order more time than usual, nor next to none."""
+    asked = message(order(payment_method="visa")) | {"until": 1_000_000 + until}
+    given: list[float] = []
+
+    def waiting(begun: Any, timeout: float) -> Any:
+        given.append(timeout)
+        return wait(begun, timeout)
+
+    monkeypatch.setattr(answering, "wait", waiting)
+    monkeypatch.setattr(answering, "time", STOPPED)
+    answering.answer(cast("Any", Acquirer()), asked)
+    assert given == [waits]
+
+
 def test_one_that_fails_fails_alone(logged: Callable[[], list[dict[str, Any]]]) -> None:
     logged()
     said = carried_out(Acquirer(), "visa", "fails", "visa")
@@ -440,8 +463,31 @@ def test_the_deployed_function_answers_messages(
 def test_who_asks_passes_its_correlation_on(babbling: Callable[[bytes], RemoteConnector]) -> None:
     asked = [Asked(order=order(), correlation=f"req-{number}") for number in (8, 9)]
     babbling(b"").carry_out(asked)
-    told = json.loads(_Babbling.heard)["orders"]
-    assert [each["correlation"] for each in told] == ["req-8", "req-9"]
+    told = json.loads(_Babbling.heard)
+    assert [each["correlation"] for each in told["orders"]] == ["req-8", "req-9"]
+
+
+def test_who_asks_says_how_long_it_listens(
+    babbling: Callable[[bytes], RemoteConnector], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = babbling(b"")
+    monkeypatch.setattr(remote, "time", STOPPED)
+    ask(connector, order())
+    until = json.loads(_Babbling.heard)["until"]
+    assert until == 1_000_000 + aws.READ_SECONDS_OF["lambda"]
+
+
+def test_who_asks_names_what_it_was_not_told(
+    babbling: Callable[[bytes], RemoteConnector], logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    asked = [Asked(order=order()), Asked(order=order())]
+    first, second = [str(each.order.charge) for each in asked]
+    logged()
+    babbling(b"").carry_out(asked)
+    babbling(json.dumps([APPROVED, {"outcome": "maybe"}]).encode()).carry_out(asked)
+    silent, senseless = logged()
+    assert (silent["message"], silent["charges"]) == ("connector.no_answer", [first, second])
+    assert (senseless["message"], senseless["charge"]) == ("connector.no_sense", second)
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,10 @@ def test_time_limits_nest() -> None:
 
 
 def test_a_connector_outlives_the_patience_of_who_asks_it() -> None:
-    """What it has begun it ends, and a lookup finds it; who asked still has time to note that."""
+    """It ends by itself, not by being killed; who asked still has time to note that."""
     patience = aws.CONNECT_SECONDS + aws.READ_SECONDS_OF["lambda"]
     assert patience < SILENT_SECONDS < simulated.handler.timeout_seconds
-    assert 2 * patience < process.handler.timeout_seconds, "a lookup, then the order itself"
+    assert 2 * patience < process.handler.timeout_seconds, "one connector after the other"
 
 
 def test_a_bare_declaration_cannot_run() -> None:

@@ -7,7 +7,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -19,7 +19,7 @@ from ivy.database import Tenant
 from ivy.operations import Attempt, Question, Steps
 from ivy.outbox import Task
 from ivy.serve import consumer
-from ivy.serve.queues import MESSAGE_MILLISECONDS
+from ivy.serve.queues import MESSAGE_MILLISECONDS, WRITING_MILLISECONDS
 
 
 class Stdout:
@@ -177,8 +177,10 @@ class Connector:
 
     name: str
     asked: list[list[str]]
+    on_behalf_of: list[str] = field(default_factory=list)
 
     def carry_out(self, asked: Sequence[Asked]) -> list[Outcome]:
+        self.on_behalf_of.append(observe.correlation_id())
         self.asked.append([each.correlation for each in asked])
         return [Approved(reference=f"{self.name}-{each.correlation}") for each in asked]
 
@@ -263,6 +265,38 @@ def test_more_than_one_question() -> None:
 
     assert handler(tasks("a", "bbb", "cc"), None) == failed()
     assert near.asked == [["a", "bbb", "cc"], ["bbb", "cc"], ["bbb"]]
+
+
+def test_an_answer_that_there_is_no_time_to_write_fails_alone(
+    logged: Callable[[], list[dict[str, Any]]],
+) -> None:
+    """Or a slow row under one of them would bring back all ten, also those that are done."""
+    near = Connector("near", [])
+    written: list[str] = []
+
+    @consumer("charges")
+    def handler(task: Task) -> Steps:
+        yield question(near)
+        written.append(task.correlation)
+
+    enough, short = WRITING_MILLISECONDS, WRITING_MILLISECONDS - 1
+    context = Context(*[MESSAGE_MILLISECONDS] * 3, enough, short, enough)
+    logged()
+    assert handler(tasks("a", "b", "c"), context) == failed(1)
+    assert written == ["a", "c"]
+    (line,) = [line for line in logged() if line.get("message") == "task.failed"]
+    assert (line["error"], line["correlation_id"]) == ("TimeShortError", "b")
+
+
+def test_what_is_asked_for_several_requests_is_not_said_to_be_for_the_last() -> None:
+    near, far = Connector("near", []), Connector("far", [])
+
+    @consumer("charges")
+    def handler(task: Task) -> Steps:
+        yield question(far if task.correlation == "b" else near)
+
+    assert handler(tasks("a", "b", "c"), None) == failed()
+    assert (near.on_behalf_of, far.on_behalf_of) == ([""], ["b"])
 
 
 def test_what_is_declared() -> None:

@@ -116,6 +116,7 @@ def ask(questions: Sequence[Question]) -> list[Answer]:
     answers: dict[int, Answer] = {}
     for connector in dict.fromkeys(each.connector for each in questions):
         wanted = {n: each for n, each in enumerate(questions) if each.connector == connector}
+        observe.correlate(_common({each.correlation for each in wanted.values()}))
         started = time.perf_counter()
         outcomes = connector.carry_out(
             [
@@ -132,6 +133,11 @@ def ask(questions: Sequence[Question]) -> list[Answer]:
             n: Answer(outcome, milliseconds) for n, outcome in zip(wanted, outcomes, strict=True)
         }
     return [answers[n] for n in range(len(questions))]
+
+
+def _common(correlations: set[str]) -> str:
+    """Return the request that all of it is about; of several, none of them."""
+    return next(iter(correlations)) if len(correlations) == 1 else ""
 
 
 def answered(

@@ -6,6 +6,7 @@ long, is unknown to whoever asked, and the others are not.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -16,8 +17,12 @@ from ivy import observe
 from ivy.aws import READ_SECONDS_OF
 from ivy.connectors import NOTICES, Asked, Connector, Outcome, Unknown, carry_out
 
-ANSWER_SECONDS = READ_SECONDS_OF["lambda"] - 0.5
+TELLING_SECONDS = 0.5
+ANSWER_SECONDS = READ_SECONDS_OF["lambda"] - TELLING_SECONDS
 """When what is known is told: before whoever asked stops listening."""
+
+LEAST_SECONDS = 1.0
+"""How long orders are given at least: the clock of whoever asked may be another."""
 
 
 def answer(connector: Connector, message: Mapping[str, Any]) -> Any:
@@ -31,7 +36,8 @@ def answer(connector: Connector, message: Mapping[str, Any]) -> Any:
     method = message["method"]
     if method == "carry_out":
         asked = [Asked.model_validate(each) for each in message["orders"]]
-        return [outcome.model_dump(mode="json") for outcome in _carried_out(connector, asked)]
+        outcomes = _carried_out(connector, asked, _seconds(message.get("until")))
+        return [outcome.model_dump(mode="json") for outcome in outcomes]
     if method == "notices":
         at = datetime.fromisoformat(message["at"])
         return NOTICES.dump_python(connector.notices(at, message["account"]), mode="json")
@@ -44,12 +50,22 @@ def answer(connector: Connector, message: Mapping[str, Any]) -> Any:
     raise ValueError("no such method")
 
 
-def _carried_out(connector: Connector, asked: Sequence[Asked]) -> list[Outcome]:
+def _seconds(until: float | None) -> float:
+    """Return how long to wait for answers; an environment that had to start has used some of it.
+
+    Args:
+        until: When whoever asked stops listening, in seconds since 1970.
+    """
+    left = ANSWER_SECONDS if until is None else until - time.time() - TELLING_SECONDS
+    return min(max(left, LEAST_SECONDS), ANSWER_SECONDS)
+
+
+def _carried_out(connector: Connector, asked: Sequence[Asked], seconds: float) -> list[Outcome]:
     observe.logger()  # made once, before there are threads that would each make one
     pool = ThreadPoolExecutor(len(asked))
     begun = [pool.submit(_carry_out, connector, each) for each in asked]
-    pool.shutdown(wait=False)  # what has been begun goes on, and is found by a lookup
-    done, late = wait(begun, timeout=ANSWER_SECONDS)
+    pool.shutdown(wait=False)  # what is late goes on, or freezes; a lookup finds what became of it
+    done, late = wait(begun, timeout=seconds)
     if all(each.exception() for each in done) and not late:
         begun[0].result()
     return [_outcome(each, late) for each in begun]

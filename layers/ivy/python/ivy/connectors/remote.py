@@ -8,6 +8,7 @@ function does with a message is in ``answering``.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ivy import observe
-from ivy.aws import client
+from ivy.aws import READ_SECONDS_OF, client
 from ivy.connectors import NOTICES, OUTCOME, Asked, Notice, Outcome, Unknown
 from ivy.settings import settings
 
@@ -33,21 +34,27 @@ class RemoteConnector:
 
     def carry_out(self, asked: Sequence[Asked]) -> list[Outcome]:
         """Have orders carried out, all of them at once; returns what became of each."""
-        orders = [each.model_dump(mode="json") for each in asked]
+        message = {
+            "method": "carry_out",
+            "until": time.time() + READ_SECONDS_OF["lambda"],
+            "orders": [each.model_dump(mode="json") for each in asked],
+        }
         try:
-            said = invoke(self.function, {"method": "carry_out", "orders": orders})
+            said = invoke(self.function, message)
         except NoAnswerError as error:
-            observe.failure("connector.no_answer", connector=self.function, orders=len(asked))
+            charges = [str(each.order.charge) for each in asked]
+            observe.failure("connector.no_answer", connector=self.function, charges=charges)
             return [Unknown(reason=str(error))] * len(asked)
         if not isinstance(said, list) or len(said) != len(asked):
             said = [None] * len(asked)
-        return [self._understood(each) for each in said]
+        return [self._understood(*each) for each in zip(asked, said, strict=True)]
 
-    def _understood(self, said: Any) -> Outcome:
+    def _understood(self, asked: Asked, said: Any) -> Outcome:
         try:
             return OUTCOME.validate_python(said)
         except ValidationError:
-            observe.failure("connector.no_sense", connector=self.function)
+            charge = str(asked.order.charge)
+            observe.failure("connector.no_sense", connector=self.function, charge=charge)
             return Unknown(reason="the answer makes no sense")
 
     def notices(self, at: datetime, account: str | None = None) -> list[Notice]:

@@ -26,7 +26,7 @@ FUNCTION_TIMEOUT_SECONDS = 15
 """Below the gateway's 29 s, above the database's 8 s statement timeout."""
 
 CONNECTOR_TIMEOUT_SECONDS = 10
-"""Above what anyone waits for a connector: what was begun is finished, and found by a lookup."""
+"""Above what anyone waits for a connector: it ends by itself, and is not killed over an order."""
 
 DEPLOYED_AS = "IVY_FUNCTION"
 """The variable that says which function an environment is for; not set where there is none."""

@@ -18,9 +18,12 @@ from ivy.serve.injection import parameters, wake_publisher
 MESSAGE_MILLISECONDS = 9_000
 """What is needed after a message has begun: two acquirers that do not answer, and the writing."""
 
+WRITING_MILLISECONDS = 3_500
+"""What is needed to write one answer: as long as a row may be waited for, and the rest."""
+
 
 class TimeShortError(RuntimeError):
-    """Too little time is left to begin another message; it comes back by itself."""
+    """Too little time is left to go on with a message; it comes back by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class QueueConsumer(Consumer):
         messages = [_Message(self, each["messageId"], each["body"]) for each in event["Records"]]
         if parameters(self.function).takes_messages:
             self._begin(messages, context)
-            _answer(messages)
+            _answer(messages, context)
         else:  # only woken, by however many
             self._begin(messages[:1], context)
             messages = messages[:1] * len(messages) if messages[0].done else messages
@@ -77,16 +80,20 @@ class _Message:
     def begin(self, context: Any) -> None:
         """Do what can be done without asking anybody. Never raises."""
         with self._step():
-            _check_time(context)
+            _check_time(context, MESSAGE_MILLISECONDS)
             called = self._call()
             if isinstance(called, Generator):
                 self._steps = called
                 self.question = next(called, None)
 
-    def go_on(self, answer: Answer) -> None:
-        """Do what follows from an answer. Never raises."""
+    def go_on(self, answer: Answer, context: Any) -> None:
+        """Do what follows from an answer. Never raises.
+
+        An answer that there is no time to write is looked up when the message comes back.
+        """
         self.question = None
         with self._step(), suppress(StopIteration):
+            _check_time(context, WRITING_MILLISECONDS)
             assert self._steps is not None  # noqa: S101 - the question was theirs
             self.question = self._steps.send(answer)
 
@@ -121,19 +128,19 @@ class _Message:
         return function(**content, **wanted.fill(database=opened))
 
 
-def _answer(messages: list[_Message]) -> None:
+def _answer(messages: list[_Message], context: Any) -> None:
     """Ask what messages want to be told, for all of them at once, until none wants anything."""
     while waiting := {each: each.question for each in messages if each.question}:
         answers = operations.ask(list(waiting.values()))
         for each, answer in zip(waiting, answers, strict=True):
-            each.go_on(answer)
+            each.go_on(answer, context)
 
 
-def _check_time(context: Any) -> None:
+def _check_time(context: Any, needed_milliseconds: int) -> None:
     """Leave a message alone that could not be finished before the function is ended.
 
     Otherwise the slow answers to its neighbours would bring the whole batch back, again and again.
     """
     remaining = getattr(context, "get_remaining_time_in_millis", None)
-    if remaining is not None and remaining() < MESSAGE_MILLISECONDS:
+    if remaining is not None and remaining() < needed_milliseconds:
         raise TimeShortError
