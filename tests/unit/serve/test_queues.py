@@ -168,6 +168,20 @@ def test_at_once_each_message_has_its_own_correlation() -> None:
     assert seen == {"a": "a", "b": "b", "c": "c"}
 
 
+@pytest.mark.parametrize("well", [True, False])
+def test_who_is_only_woken_is_so_once_and_by_all(well: bool) -> None:
+    woken: list[bool] = []
+
+    @consumer("parcels")
+    def handler() -> None:
+        woken.append(well)
+        if not well:
+            raise LookupError
+
+    assert handler(parcels(1, 2, 3), None) == (failed() if well else failed(1, 2, 3))
+    assert woken == [well]
+
+
 # -- messages that have something to ask
 
 
@@ -178,9 +192,11 @@ class Connector:
     name: str
     asked: list[list[str]]
     on_behalf_of: list[str] = field(default_factory=list)
+    before: list[bool] = field(default_factory=list)
 
     def carry_out(self, asked: Sequence[Asked]) -> list[Outcome]:
         self.on_behalf_of.append(observe.correlation_id())
+        self.before.extend(each.asked_before for each in asked)
         self.asked.append([each.correlation for each in asked])
         return [Approved(reference=f"{self.name}-{each.correlation}") for each in asked]
 
@@ -200,8 +216,8 @@ def tasks(*correlations: str) -> dict[str, Any]:
 TASK = Task(uuid.uuid4(), "charges", Tenant(1001, livemode=False), uuid.uuid4(), "")
 
 
-def question(connector: Connector) -> Question:
-    attempt = Attempt(1, connector.name, cast("Any", None), asked_before=False)
+def question(connector: Connector, *, asked_before: bool = False) -> Question:
+    attempt = Attempt(1, connector.name, cast("Any", None), asked_before=asked_before)
     return Question(cast("Any", connector), attempt, observe.correlation_id())
 
 
@@ -297,6 +313,17 @@ def test_what_is_asked_for_several_requests_is_not_said_to_be_for_the_last() -> 
 
     assert handler(tasks("a", "b", "c"), None) == failed()
     assert (near.on_behalf_of, far.on_behalf_of) == ([""], ["b"])
+
+
+def test_whether_each_was_asked_before_is_said() -> None:
+    near = Connector("near", [])
+
+    @consumer("charges")
+    def handler(task: Task) -> Steps:
+        yield question(near, asked_before=task.correlation == "b")
+
+    assert handler(tasks("a", "b", "c"), None) == failed()
+    assert near.before == [False, True, False]
 
 
 def test_what_is_declared() -> None:
