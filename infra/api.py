@@ -151,8 +151,9 @@ class ApiStack(Stack):
         self._sample()
         access = logs.LogGroup(
             self,
-            "AccessLogs",
-            log_group_name=f"/aws/apigateway/{self._target.prefix}",
+            "Access",
+            # No group changes its class: one that was deployed in another needs another name.
+            log_group_name=f"/aws/apigateway/{self._target.prefix}/access",
             # Half the price. It is searched, and nothing is counted from it or follows it.
             log_group_class=logs.LogGroupClass.INFREQUENT_ACCESS,
             retention=logs.RetentionDays.THREE_MONTHS,

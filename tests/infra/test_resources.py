@@ -57,7 +57,7 @@ def test_what_is_written_for_each_request_costs_little(aws: Assembly) -> None:
     (access,) = (
         group
         for group in aws.resources("AWS::Logs::LogGroup")
-        if group.properties.get("LogGroupName") == "/aws/apigateway/ivy"
+        if group.properties.get("LogGroupName") == "/aws/apigateway/ivy/access"
     )
     assert access.properties["LogGroupClass"] == "INFREQUENT_ACCESS"
     api = aws.one("AWS::ApiGateway::RestApi").properties
