@@ -19,7 +19,17 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, field
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
-from ivy import api_keys, bank_numbers, credentials, errors, ids, micro_deposits, pages, states
+from ivy import (
+    api_keys,
+    bank_numbers,
+    credentials,
+    errors,
+    ids,
+    micro_deposits,
+    objects,
+    pages,
+    states,
+)
 from ivy.bank_files.text import ascii_text
 from ivy.bank_numbers import AccountNumber, Bic, Iban, RoutingNumber
 from ivy.callers import Caller
@@ -275,14 +285,14 @@ def payable(
         BankAccountUnverified: Nobody has shown yet whose it is.
         BankAccountCoolingOff: It is too new at this time; ``payable_from`` says until when.
     """
-    found = tx.row(
+    account = objects.one(
+        tx,
         BankAccount,
         _ONE + " AND (merchant_id, livemode) = (%(merchant_id)s, %(livemode)s) FOR SHARE",
-        id=account_id,
+        account_id,
         merchant_id=tenant.merchant_id,
         livemode=tenant.livemode,
     )
-    account = _found(found, account_id)
     if account.currency != currency:
         raise errors.CurrencyMismatch(
             f"The bank account is in {account.currency}.", param="currency"
@@ -323,7 +333,7 @@ def get(tx: Transaction, account_id: UUID) -> BankAccount:
     Raises:
         ResourceMissing: This merchant has no such account in this mode.
     """
-    return _found(tx.row(BankAccount, _ONE, id=account_id), account_id)
+    return objects.one(tx, BankAccount, _ONE, account_id)
 
 
 def lock(tx: Transaction, account_id: UUID) -> BankAccount:
@@ -332,13 +342,7 @@ def lock(tx: Transaction, account_id: UUID) -> BankAccount:
     Raises:
         ResourceMissing: This merchant has no such account in this mode.
     """
-    return _found(tx.row(BankAccount, _ONE + " FOR NO KEY UPDATE", id=account_id), account_id)
-
-
-def _found(account: BankAccount | None, account_id: UUID) -> BankAccount:
-    if account is None:
-        raise errors.ResourceMissing(f"No bank account {ids.Prefix('ba').write(account_id)}.")
-    return account
+    return objects.one(tx, BankAccount, _ONE + " FOR NO KEY UPDATE", account_id)
 
 
 def page(tx: Transaction, query: BankAccountQuery) -> pages.Listing[BankAccount]:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints, computed_field
 
-from ivy import errors, faults, ids, money, outbox, pages, states
+from ivy import errors, faults, ids, money, objects, outbox, pages, states
 from ivy.callers import Caller
 from ivy.connectors import tokens
 from ivy.database import Tenant, Transaction
@@ -321,7 +321,7 @@ def get(tx: Transaction, charge_id: UUID) -> Charge:
     Raises:
         ResourceMissing: This merchant has no such charge in this mode.
     """
-    return _found(tx.row(Charge, _ONE, id=charge_id), charge_id)
+    return objects.one(tx, Charge, _ONE, charge_id)
 
 
 def lock(tx: Transaction, charge_id: UUID) -> Charge:
@@ -330,13 +330,7 @@ def lock(tx: Transaction, charge_id: UUID) -> Charge:
     Raises:
         ResourceMissing: This merchant has no such charge in this mode.
     """
-    return _found(tx.row(Charge, _ONE + " FOR UPDATE", id=charge_id), charge_id)
-
-
-def _found(charge: Charge | None, charge_id: UUID) -> Charge:
-    if charge is None:
-        raise errors.ResourceMissing(f"No charge {ids.Prefix('ch').write(charge_id)}.")
-    return charge
+    return objects.one(tx, Charge, _ONE + " FOR UPDATE", charge_id)
 
 
 def settled(tx: Transaction, charge_id: UUID) -> Charge | None:

@@ -14,7 +14,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from ivy import api_keys, dispatch, errors, ids, pages, webhooks
+from ivy import api_keys, dispatch, ids, objects, pages, webhooks
 from ivy.callers import Caller
 from ivy.database import Tenant, Transaction
 from ivy.events import Event
@@ -136,10 +136,7 @@ def get(tx: Transaction, delivery_id: UUID) -> Delivery:
     Raises:
         ResourceMissing: This merchant has no such delivery in this mode.
     """
-    found = tx.row(Delivery, _ONE, id=delivery_id)
-    if found is None:
-        raise errors.ResourceMissing(f"No delivery {ids.Prefix('dlv').write(delivery_id)}.")
-    return found
+    return objects.one(tx, Delivery, _ONE, delivery_id)
 
 
 def page(tx: Transaction, endpoint_id: UUID, query: DeliveryQuery) -> pages.Listing[Delivery]:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints, computed_field
 
-from ivy import errors, faults, ids, ledger, money, outbox, pages, states
+from ivy import errors, faults, ids, ledger, money, objects, outbox, pages, states
 from ivy.database import Tenant, Transaction
 from ivy.errors import FieldError
 from ivy.ledger import DISPUTES_RECEIVABLE, Chart, Posting, PostingKind, credit, debit
@@ -161,7 +161,7 @@ def get(tx: Transaction, dispute_id: UUID) -> Dispute:
     Raises:
         ResourceMissing: This merchant has no such dispute in this mode.
     """
-    return _found(tx.row(Dispute, SELECT + " WHERE id = %(id)s", id=dispute_id), dispute_id)
+    return objects.one(tx, Dispute, SELECT + " WHERE id = %(id)s", dispute_id)
 
 
 def lock(tx: Transaction, dispute_id: UUID) -> Dispute:
@@ -173,14 +173,7 @@ def lock(tx: Transaction, dispute_id: UUID) -> Dispute:
         ResourceMissing: This merchant has no such dispute in this mode.
     """
     tx.run(_LOCK_CHARGE, id=dispute_id)
-    found = tx.row(Dispute, SELECT + " WHERE id = %(id)s FOR UPDATE", id=dispute_id)
-    return _found(found, dispute_id)
-
-
-def _found(dispute: Dispute | None, dispute_id: UUID) -> Dispute:
-    if dispute is None:
-        raise errors.ResourceMissing(f"No dispute {ids.Prefix('dp').write(dispute_id)}.")
-    return dispute
+    return objects.one(tx, Dispute, SELECT + " WHERE id = %(id)s FOR UPDATE", dispute_id)
 
 
 def page(tx: Transaction, query: DisputeQuery) -> pages.Listing[Dispute]:

@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from ivy import errors, ids, observe, pages
+from ivy import ids, objects, observe, pages
 from ivy.aws import client
 from ivy.database import Database, Tenant, Transaction
 from ivy.models import API_VERSION, Object, Time, example
@@ -311,10 +311,7 @@ def get(tx: Transaction, event_id: UUID) -> Event:
     Raises:
         ResourceMissing: This merchant has no such event in this mode.
     """
-    found = tx.row(Event, _SELECT + " WHERE events.id = %(id)s", id=event_id)
-    if found is None:
-        raise errors.ResourceMissing(f"No event {ids.Prefix('evt').write(event_id)}.")
-    return found
+    return objects.one(tx, Event, _SELECT + " WHERE events.id = %(id)s", event_id)
 
 
 def page(tx: Transaction, query: EventQuery) -> pages.Listing[Event]:

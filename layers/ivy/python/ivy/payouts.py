@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import Field, computed_field
 
-from ivy import errors, ids, money, pages, states
+from ivy import ids, money, objects, pages, states
 from ivy.database import Tenant, Transaction
 from ivy.ledger import Posting
 from ivy.models import (
@@ -146,7 +146,7 @@ def get(tx: Transaction, payout_id: UUID) -> Payout:
     Raises:
         ResourceMissing: This merchant has no such payout in this mode.
     """
-    return _found(tx.row(Payout, _ONE, id=payout_id), payout_id)
+    return objects.one(tx, Payout, _ONE, payout_id)
 
 
 def lock(tx: Transaction, payout_id: UUID) -> Payout:
@@ -155,13 +155,7 @@ def lock(tx: Transaction, payout_id: UUID) -> Payout:
     Raises:
         ResourceMissing: This merchant has no such payout in this mode.
     """
-    return _found(tx.row(Payout, _ONE + " FOR NO KEY UPDATE", id=payout_id), payout_id)
-
-
-def _found(payout: Payout | None, payout_id: UUID) -> Payout:
-    if payout is None:
-        raise errors.ResourceMissing(f"No payout {ids.Prefix('po').write(payout_id)}.")
-    return payout
+    return objects.one(tx, Payout, _ONE + " FOR NO KEY UPDATE", payout_id)
 
 
 def changed(payout: Payout, **fields: Any) -> Payout:

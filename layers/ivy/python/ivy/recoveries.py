@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import Field, computed_field
 
-from ivy import availability, errors, ids, ledger, money, states
+from ivy import availability, errors, ids, ledger, money, objects, states
 from ivy.database import Tenant, Transaction
 from ivy.ledger import Chart, Posting
 from ivy.models import Object, Time, example
@@ -83,7 +83,7 @@ def get(tx: Transaction, recovery_id: UUID) -> Recovery:
     Raises:
         ResourceMissing: This merchant has no such recovery in this mode.
     """
-    return _found(tx.row(Recovery, _ONE, id=recovery_id), recovery_id)
+    return objects.one(tx, Recovery, _ONE, recovery_id)
 
 
 def lock(tx: Transaction, recovery_id: UUID) -> Recovery:
@@ -92,7 +92,7 @@ def lock(tx: Transaction, recovery_id: UUID) -> Recovery:
     Raises:
         ResourceMissing: This merchant has no such recovery in this mode.
     """
-    return _found(tx.row(Recovery, _ONE + " FOR NO KEY UPDATE", id=recovery_id), recovery_id)
+    return objects.one(tx, Recovery, _ONE + " FOR NO KEY UPDATE", recovery_id)
 
 
 def lock_owing(tx: Transaction, tenant: Tenant, recovery_id: UUID) -> tuple[Recovery, int]:
@@ -115,12 +115,6 @@ def lock_owing(tx: Transaction, tenant: Tenant, recovery_id: UUID) -> tuple[Reco
     if missing <= 0:
         raise errors.ResourceMissing("The balance is not below zero any more.")
     return found, missing
-
-
-def _found(recovery: Recovery | None, recovery_id: UUID) -> Recovery:
-    if recovery is None:
-        raise errors.ResourceMissing(f"No recovery {ids.Prefix('rcv').write(recovery_id)}.")
-    return recovery
 
 
 def lock_under_way(tx: Transaction, tenant: Tenant, currency: str) -> Recovery | None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import computed_field
 
-from ivy import errors, ids, money, states
+from ivy import ids, money, objects, states
 from ivy.database import Tenant, Transaction
 from ivy.ledger import Posting
 from ivy.models import Object, Time, example
@@ -77,10 +77,9 @@ def lock(tx: Transaction, debit_id: UUID) -> RecoveryDebit:
     Raises:
         ResourceMissing: This merchant has no such debit in this mode.
     """
-    found = tx.row(RecoveryDebit, _SELECT + " WHERE id = %(id)s FOR NO KEY UPDATE", id=debit_id)
-    if found is None:
-        raise errors.ResourceMissing(f"No debit {ids.Prefix('rd').write(debit_id)}.")
-    return found
+    return objects.one(
+        tx, RecoveryDebit, _SELECT + " WHERE id = %(id)s FOR NO KEY UPDATE", debit_id
+    )
 
 
 def lock_open(tx: Transaction, tenant: Tenant, recovery_id: UUID) -> RecoveryDebit | None:

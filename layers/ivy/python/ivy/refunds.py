@@ -23,6 +23,7 @@ from ivy import (
     ledger,
     ledger_transactions,
     money,
+    objects,
     outbox,
     pages,
     states,
@@ -267,10 +268,7 @@ def get(tx: Transaction, refund_id: UUID) -> Refund:
     Raises:
         ResourceMissing: This merchant has no such refund in this mode.
     """
-    found = tx.row(Refund, _SELECT + " WHERE id = %(id)s", id=refund_id)
-    if found is None:
-        raise errors.ResourceMissing(f"No refund {ids.Prefix('re').write(refund_id)}.")
-    return found
+    return objects.one(tx, Refund, _SELECT + " WHERE id = %(id)s", refund_id)
 
 
 def settled(tx: Transaction, refund_id: UUID) -> Refund | None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from ivy import errors, faults, ids, outbox, pages, report_files, statements, states
+from ivy import errors, faults, ids, objects, outbox, pages, report_files, statements, states
 from ivy.callers import Caller
 from ivy.database import Transaction
 from ivy.errors import FieldError
@@ -152,7 +152,7 @@ def get(tx: Transaction, report_id: UUID) -> Report:
     Raises:
         ResourceMissing: This merchant has no such report in this mode.
     """
-    return _found(tx.row(Report, _SELECT + " WHERE id = %(id)s", id=report_id), report_id)
+    return objects.one(tx, Report, _SELECT + " WHERE id = %(id)s", report_id)
 
 
 def page(tx: Transaction, query: ReportQuery) -> pages.Listing[Report]:
@@ -203,7 +203,7 @@ def make(tx: Transaction, task: Task) -> Made | None:
 def ready(tx: Transaction, task: Task, made: Made) -> Report | None:
     """Note that the file of a report is there, and announce it; None when that was done."""
     one = _SELECT + " WHERE id = %(id)s FOR NO KEY UPDATE"
-    report = _found(tx.row(Report, one, id=task.subject), task.subject)
+    report = objects.one(tx, Report, one, task.subject)
     if not outbox.is_owed(tx, task):
         return None
     at = tx.now()
@@ -231,12 +231,6 @@ def ready(tx: Transaction, task: Task, made: Made) -> Report | None:
     outbox.settle(tx, task)
     faults.point("reports.make.before_commit")
     return after
-
-
-def _found(report: Report | None, report_id: UUID) -> Report:
-    if report is None:
-        raise errors.ResourceMissing(f"No report {ids.Prefix('rpt').write(report_id)}.")
-    return report
 
 
 _SELECT: LiteralString = """

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from pydantic import Field, computed_field
 
-from ivy import errors, ids, money, pages, states
+from ivy import ids, money, objects, pages, states
 from ivy.database import Tenant, Transaction
 from ivy.models import CurrencyCode, Object, Time, example
 from ivy.states import Change
@@ -118,10 +118,7 @@ def get(tx: Transaction, settlement_id: UUID) -> Settlement:
     Raises:
         ResourceMissing: This merchant has no such settlement in this mode.
     """
-    found = tx.row(Settlement, _SELECT + " WHERE id = %(id)s", id=settlement_id)
-    if found is None:
-        raise errors.ResourceMissing(f"No settlement {ids.Prefix('stl').write(settlement_id)}.")
-    return found
+    return objects.one(tx, Settlement, _SELECT + " WHERE id = %(id)s", settlement_id)
 
 
 def page(tx: Transaction, query: SettlementQuery) -> pages.Listing[Settlement]:
@@ -136,10 +133,7 @@ def lock(tx: Transaction, settlement_id: UUID) -> Settlement:
         ResourceMissing: This merchant has no such settlement in this mode.
     """
     one = _SELECT + " WHERE id = %(id)s FOR NO KEY UPDATE"
-    found = tx.row(Settlement, one, id=settlement_id)
-    if found is None:
-        raise errors.ResourceMissing(f"No settlement {ids.Prefix('stl').write(settlement_id)}.")
-    return found
+    return objects.one(tx, Settlement, one, settlement_id)
 
 
 def paid_out(tx: Transaction, tenant: Tenant, payout_id: UUID) -> None:

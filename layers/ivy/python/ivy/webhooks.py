@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from ivy import api_keys, egress, errors, events, ids, pages
+from ivy import api_keys, egress, errors, events, ids, objects, pages
 from ivy.callers import Caller
 from ivy.database import Tenant, Transaction
 from ivy.events import EndpointEventType, TypePattern
@@ -225,7 +225,7 @@ def get(tx: Transaction, endpoint_id: UUID) -> Endpoint:
     Raises:
         ResourceMissing: This merchant has no such endpoint in this mode.
     """
-    return _found(tx.row(Endpoint, _ONE, id=endpoint_id), endpoint_id)
+    return objects.one(tx, Endpoint, _ONE, endpoint_id)
 
 
 def lock(tx: Transaction, endpoint_id: UUID) -> Endpoint:
@@ -234,13 +234,7 @@ def lock(tx: Transaction, endpoint_id: UUID) -> Endpoint:
     Raises:
         ResourceMissing: This merchant has no such endpoint in this mode.
     """
-    return _found(tx.row(Endpoint, _ONE + " FOR NO KEY UPDATE", id=endpoint_id), endpoint_id)
-
-
-def _found(endpoint: Endpoint | None, endpoint_id: UUID) -> Endpoint:
-    if endpoint is None:
-        raise errors.ResourceMissing(f"No webhook endpoint {ids.Prefix('whe').write(endpoint_id)}.")
-    return endpoint
+    return objects.one(tx, Endpoint, _ONE + " FOR NO KEY UPDATE", endpoint_id)
 
 
 def page(tx: Transaction, query: EndpointQuery) -> pages.Listing[Endpoint]:
