@@ -285,6 +285,11 @@ def test_time_limits_come_with_the_role(shared_store: Store, role: str) -> None:
     assert limits == [("8s",), ("3s",), ("14s",), ("UTC",)]
 
 
+def test_a_statement_of_a_merchant_has_one_plan(shared_store: Store) -> None:
+    with psycopg.connect(shared_store.url("ivy_app")) as connection:
+        assert connection.execute("SHOW plan_cache_mode").fetchone() == ("force_generic_plan",)
+
+
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(
     "statement",

@@ -181,7 +181,8 @@ def page(tx: Transaction, query: BalanceTransactionQuery) -> pages.Listing[Balan
         + " AND journal.id >= %(lowest)s AND journal.id < %(below)s AND kind = ANY(%(kinds)s)"
         # only what is asked: each filter that is not costs every page its planning
         + "".join(_FILTERS[name] for name, value in asked.items() if value is not None)
-        + " ORDER BY journal.id DESC LIMIT %(limit)s + 1",
+        + " ORDER BY journal.id DESC"
+        + query.rows,
         **asked,
         lowest=lowest,
         below=below,
@@ -190,7 +191,6 @@ def page(tx: Transaction, query: BalanceTransactionQuery) -> pages.Listing[Balan
             for kind, seen in _KINDS.items()
             if query.type in (None, seen.type) and prefix in (None, seen.source)
         ],
-        limit=query.limit,
     )
     return pages.listing(BalanceTransaction, [_seen(row) for row in rows], query.limit)
 

@@ -161,9 +161,8 @@ def of_event(tx: Transaction, event: Event) -> EventWithDeliveries:
     """Return an event with its deliveries, newest first."""
     found = tx.rows(
         Delivery,
-        _LISTED + " WHERE d.event_id = %(id)s ORDER BY d.id DESC LIMIT %(limit)s",
+        _LISTED + f" WHERE d.event_id = %(id)s ORDER BY d.id DESC LIMIT {pages.MAX_PAGE}",
         id=event.id,
-        limit=pages.MAX_PAGE,
     )
     return EventWithDeliveries(**event.model_dump(mode="python"), deliveries=found)
 

@@ -325,14 +325,14 @@ def page(tx: Transaction, query: EventQuery) -> pages.Listing[Event]:
         # only what is asked: see ``pages.read``
         + (_OF_TYPE if query.type else "")
         + (" AND object_id = %(object)s" if query.object else "")
-        + (_FORWARD if forward else _BACKWARD),
+        + (_FORWARD if forward else _BACKWARD)
+        + query.rows,
         lowest=lowest,
         below=below,
         after=query.after_sequence,
         cursor=query.last_id,
         type=query.type,
         object=_subject(query.object) if query.object else None,
-        limit=query.limit,
     )
     return pages.listing(Event, found, query.limit)
 
@@ -437,10 +437,10 @@ _SELECT: LiteralString = (
 
 _OF_TYPE = " AND %(type)s IN ('*', type, split_part(type, '.', 1) || '.*')"
 
-_BACKWARD = " AND events.id < %(below)s ORDER BY events.id DESC LIMIT %(limit)s + 1"
+_BACKWARD = " AND events.id < %(below)s ORDER BY events.id DESC"
 
 _FORWARD = """
     AND sequence > greatest(%(after)s, (
         SELECT sequence FROM event_numbers WHERE event_id = %(cursor)s))
-    ORDER BY sequence LIMIT %(limit)s + 1
+    ORDER BY sequence
 """

@@ -6,6 +6,7 @@ are bounds of that range: one index serves them all, and page 10,000 costs what 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, Literal, LiteralString, Protocol, TypeVar
@@ -23,6 +24,7 @@ DEFAULT_PAGE = 10
 
 Item = TypeVar("Item")
 
+_WORD = re.compile("[a-z_]{1,30}", re.ASCII)
 _FIRST_ID = UUID(int=0)
 _LAST_ID = UUID(int=(1 << 128) - 1)
 
@@ -56,6 +58,14 @@ class Page(Input):
     def last_id(self) -> UUID | None:
         """The last id of the page before."""
         return None if self.cursor is None else UUID(hex=self.cursor.rpartition("_")[2])
+
+    @property
+    def rows(self) -> LiteralString:
+        """The clause for as many rows as the page has, and one more.
+
+        It is a number and no parameter: a plan that knows no limit is one for a tenth of all rows.
+        """
+        return f" LIMIT {int(self.limit) + 1}"
 
     def bounds(self) -> tuple[UUID, UUID]:
         """Return the lowest id wanted, and the id below which the page starts."""
@@ -116,23 +126,28 @@ def read(
         select: The statement up to its conditions: it ends in ``WHERE`` or ``AND``.
         query: Which page.
         matching: Columns, and what they have to be; None for any. What is not asked is left out of
-            the statement: one plan serves all values, and could not know that it is absent.
+            the statement: one plan serves all values, and could not know that it is absent. A word
+            such as a status is part of the statement: there may be an index for it alone.
         identity: The column of the ids that the list is in the order of.
         values: Parameters of ``select``.
     """
     lowest, below = query.bounds()
     asked = {column: value for column, value in (matching or {}).items() if value is not None}
+    words = {column for column, value in asked.items() if _WORD.fullmatch(str(value))}
     found = tx.rows(
         shape,
         select
         + f" {identity} >= %(lowest)s AND {identity} < %(below)s"
-        + "".join(f" AND {column} = %({column})s" for column in asked)
-        + f" ORDER BY {identity} DESC LIMIT %(limit)s + 1",
+        + "".join(
+            f" AND {column} = '{value}'" if column in words else f" AND {column} = %({column})s"
+            for column, value in asked.items()
+        )
+        + f" ORDER BY {identity} DESC"
+        + query.rows,
         **values,
         **asked,
         lowest=lowest,
         below=below,
-        limit=query.limit,
     )
     return listing(shape, found, query.limit)
 
