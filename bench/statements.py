@@ -24,7 +24,7 @@ STAND_IN = 9_000_001
 """The merchant of a statement that is taken down; each run of the script puts another in."""
 
 _OWNER = 10_000_000
-_PLACE = re.compile(r"%\((\w+)\)s")
+_PLACE = re.compile(r"%\((\w+)\)[sb]")
 _NEW_ID = "uuidv7()"
 
 

@@ -78,3 +78,9 @@ def test_a_ratio_that_grew_is_told() -> None:
     replay = before["10"]
     grown = replace(replay, value=replay.value.times(1.2), anchor=None)
     assert [line.split()[0] for line in check.slower([grown])] == ["10"]
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_every_parameter_of_the_product_has_a_value(slow: bool) -> None:
+    for load in (posting.posting(10, slow=slow), posting.batches(slow=slow)):
+        assert "%(" not in load.script
