@@ -133,7 +133,11 @@ def read(
     """
     lowest, below = query.bounds()
     asked = {column: value for column, value in (matching or {}).items() if value is not None}
-    words = {column for column, value in asked.items() if _WORD.fullmatch(str(value))}
+    words = {
+        column
+        for column, value in asked.items()
+        if isinstance(value, str) and _WORD.fullmatch(value)
+    }
     found = tx.rows(
         shape,
         select

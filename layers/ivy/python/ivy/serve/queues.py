@@ -41,8 +41,9 @@ class QueueConsumer(Consumer):
             self._begin(messages, context)
             _answer(messages, context)
         else:  # only woken, by however many
-            self._begin(messages[:1], context)
-            messages = messages[:1] * len(messages) if messages[0].done else messages
+            messages[0].begin(context)
+            for other in messages[1:]:
+                other.done = messages[0].done
         failed = [each.id for each in messages if not each.done]
         for _ in failed:
             observe.count("TaskFailed", queue=self.queue)
